@@ -1,0 +1,95 @@
+"""Exact regret during training."""
+
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.callbacks import BaseCallback
+
+import baselines
+from baselines import Score
+
+COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised")
+
+
+class ExactRegret(BaseCallback):
+    """Scores the agent exactly against the optimum as it learns.
+
+    The curve has no evaluation noise: each point is the true regret of the policy at that step.
+
+    Parameters
+    ----------
+    env
+        The environment to score on, scalar.
+    every
+        Steps of the agent between two scores; the first score is before, the last after training.
+    path
+        CSV file to write at the end of training, or None. TensorBoard, if the model logs to it,
+        gets ``exact/regret``, ``exact/normalised`` and ``exact/value``.
+
+    Attributes
+    ----------
+    rows
+        The curve: a dict of ``timesteps``, ``seconds`` (of training, without the scoring), ``value``,
+        ``regret`` (money) and ``normalised`` for each score.
+    """
+
+    def __init__(self, env: Any, every: int, path: str | Path | None = None) -> None:
+        super().__init__()
+        if every < 1:
+            raise ValueError(f"every = {every!r}: at least 1 step is needed")
+        self.env = env
+        self.every = every
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self._scoring_seconds = 0.0
+
+    def _on_training_start(self) -> None:
+        self._started = time.perf_counter()
+        self._next = self.every
+        self.measure()
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self._next:
+            self._next = self.num_timesteps - self.num_timesteps % self.every + self.every
+            self.measure()
+        return True
+
+    def _on_training_end(self) -> None:
+        if self.rows[-1]["timesteps"] < self.num_timesteps:
+            self.measure()
+        if self.path is not None:
+            write_curve(self.rows, self.path)
+
+    def measure(self) -> Score:
+        """Score the agent now and add a row to the curve."""
+        began = time.perf_counter()
+        score = baselines.score(self.env, self.model)
+        self.rows.append(
+            {
+                "timesteps": self.num_timesteps,
+                "seconds": began - self._started - self._scoring_seconds,
+                "value": score.value,
+                "regret": score.regret,
+                "normalised": score.normalised,
+            }
+        )
+        for name in ("value", "regret", "normalised"):
+            self.logger.record(f"exact/{name}", getattr(score, name))
+        self.logger.dump(self.num_timesteps)
+        self._scoring_seconds += time.perf_counter() - began
+        return score
+
+
+def write_curve(rows: list[dict[str, float]], path: str | Path) -> None:
+    """Write a learning curve as CSV, whole or not at all."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    partial.replace(path)

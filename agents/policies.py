@@ -1,0 +1,120 @@
+"""Trained policies as data: weights in safetensors beside a JSON description. Nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from agents.algorithms import find_algorithm
+
+DESCRIPTION, WEIGHTS = "policy.json", "policy.safetensors"
+_FORMAT = 1
+
+
+class StochasticPolicy:
+    """A trained model as the policy that draws its actions, with the probabilities it draws from.
+
+    For ``baselines.score(env, StochasticPolicy(model), deterministic=False)``, which is exact.
+
+    Parameters
+    ----------
+    model
+        A stable-baselines3 model or policy whose network gives a distribution over actions (PPO,
+        A2C, MaskablePPO).
+    """
+
+    def __init__(self, model: BaseAlgorithm | BasePolicy) -> None:
+        policy = model.policy if isinstance(model, BaseAlgorithm) else model
+        if not hasattr(policy, "get_distribution"):
+            raise TypeError(f"model of type {type(model).__name__}: it draws no actions")
+        self.policy: Any = policy
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Return (actions, state), as the model does; drawn unless ``deterministic``."""
+        return self.policy.predict(observation, state, episode_start, deterministic)
+
+    def action_probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities of the actions, (B, size) → float64 (B, A)."""
+        tensor, _ = self.policy.obs_to_tensor(observations)
+        with torch.no_grad():
+            distribution = self.policy.get_distribution(tensor).distribution
+        return np.asarray(distribution.probs.double().numpy())
+
+
+def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[str, Any]) -> None:
+    """Write the policy of a model into a folder: weights, and how to build the network.
+
+    Parameters
+    ----------
+    folder
+        An existing folder; ``policy.json`` and ``policy.safetensors`` are written.
+    description
+        ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario`` and ``observation`` of the
+        training.
+    """
+    folder = Path(folder)
+    tensors = {name: tensor.contiguous() for name, tensor in model.policy.state_dict().items()}
+    save_file(tensors, folder / WEIGHTS)
+    content = {"format": _FORMAT, **description}
+    (folder / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
+    """Return the policy in a folder that :func:`save_policy` wrote, and its description.
+
+    Raises
+    ------
+    ValueError
+        A file is missing, damaged or of another format; the message names it.
+    """
+    folder = Path(folder)
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{folder / DESCRIPTION}: cannot be read: {error}") from error
+    if not isinstance(description, dict) or description.get("format") != _FORMAT:
+        raise ValueError(f"{folder / DESCRIPTION}: not a policy of format {_FORMAT}")
+    try:
+        weights = load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+    policy = _network(description)
+    try:
+        policy.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION}: {error}") from error
+    policy.set_training_mode(False)
+    return policy, description
+
+
+def _network(description: Mapping[str, Any]) -> BasePolicy:
+    """Return the untrained network that a description tells of."""
+    env = gym.make(
+        description["env_id"],
+        scenario=description["scenario"],
+        observation=description["observation"],
+    )
+    entry = find_algorithm(description["algorithm"])
+    return entry.type.policy_aliases[entry.policy](
+        env.observation_space,
+        env.action_space,
+        lr_schedule=lambda remaining: 0.0,
+        **description["hyperparameters"].get("policy_kwargs", {}),
+    )

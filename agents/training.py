@@ -1,0 +1,99 @@
+"""Training an agent on the native vector environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+import qc_gym  # noqa: F401  registers the environments
+from agents.algorithms import arguments, find_algorithm
+from agents.vec_env import SB3VecEnv
+from qc_gym.core.vector import QCVectorEnv
+
+
+def train(
+    algorithm: str,
+    env_id: str,
+    *,
+    scenario: Any = None,
+    observation: str = "belief",
+    seed: int = 0,
+    total_timesteps: int | None = None,
+    num_envs: int | None = None,
+    hyperparameters: Mapping[str, Any] | None = None,
+    reward_scale: float | None = None,
+    callback: Any = None,
+    tensorboard_log: str | None = None,
+) -> BaseAlgorithm:
+    """Train an agent and return it; a stable-baselines3 model is a policy that can be scored.
+
+    Parameters
+    ----------
+    algorithm
+        A name of :data:`agents.ALGORITHMS`.
+    env_id, scenario, observation
+        What to train on; see the environment.
+    seed
+        Seed of the network, the exploration and the environments.
+    total_timesteps, num_envs, hyperparameters
+        By default those of the algorithm's entry; ``hyperparameters`` go over its defaults.
+    reward_scale
+        What rewards are multiplied by; by default one over the standard deviation of the return of
+        uniformly random play, so that learning rates mean the same in every currency.
+    callback
+        A callback of stable-baselines3, for instance :class:`agents.ExactRegret`.
+    tensorboard_log
+        Folder for TensorBoard's files, or None.
+
+    Raises
+    ------
+    ValueError
+        An unknown algorithm, environment or hyperparameter; the message names it.
+    """
+    entry = find_algorithm(algorithm)
+    settings = arguments(entry.hyperparameters(hyperparameters))
+    env = make_training_env(env_id, num_envs or entry.num_envs, scenario, observation)
+    if reward_scale is None:
+        reward_scale = 1.0 / return_deviation(env, seed)
+    vec_env = SB3VecEnv(env, reward_scale)
+    vec_env.seed(seed)
+    model = entry.type(
+        entry.policy, vec_env, seed=seed, device="cpu", tensorboard_log=tensorboard_log, **settings
+    )
+    return model.learn(total_timesteps or entry.total_timesteps, callback=callback)
+
+
+def make_training_env(
+    env_id: str, num_envs: int, scenario: Any = None, observation: str = "belief"
+) -> QCVectorEnv:
+    """Return the native vector environment with the autoreset that training needs."""
+    env = gym.make_vec(
+        env_id,
+        num_envs=num_envs,
+        scenario=scenario,
+        observation=observation,
+        autoreset_mode="SameStep",
+    )
+    assert isinstance(env, QCVectorEnv)
+    return env
+
+
+def return_deviation(env: QCVectorEnv, seed: int, steps: int = 256) -> float:
+    """Return the standard deviation of the return of random play, in money; 1 if there is none."""
+    generator = np.random.default_rng(seed)
+    _, infos = env.reset(seed=seed)
+    total, finished = np.zeros(env.num_envs), []
+    for _ in range(steps):
+        # The largest of independent uniforms is equally likely to be at each allowed action.
+        draws = generator.random(infos["action_mask"].shape) * infos["action_mask"]
+        _, rewards, terminated, truncated, infos = env.step(draws.argmax(axis=1))
+        total += rewards
+        ended = terminated | truncated
+        finished.append(total[ended])
+        total[ended] = 0.0
+    deviation = float(np.concatenate(finished).std()) if any(map(len, finished)) else 0.0
+    return deviation or 1.0

@@ -1,0 +1,115 @@
+"""The vector environments of ``qc_gym`` as stable-baselines3 wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
+
+from qc_gym.core.vector import QCVectorEnv
+
+
+class SB3VecEnv(VecEnv):
+    """An adapter: one native vector environment behind stable-baselines3's ``VecEnv``.
+
+    Parameters
+    ----------
+    env
+        A vector environment of ``qc_gym`` with ``SAME_STEP`` autoreset.
+    reward_scale
+        What rewards are multiplied by for training. Episode statistics stay in money.
+    """
+
+    def __init__(self, env: QCVectorEnv, reward_scale: float = 1.0) -> None:
+        if not isinstance(env, QCVectorEnv) or env.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise TypeError(
+                f"env = {env!r}: a vector environment of qc_gym with autoreset_mode 'SameStep' is "
+                "needed; make_vec(…, autoreset_mode='SameStep')"
+            )
+        if not reward_scale > 0:
+            raise ValueError(f"reward_scale = {reward_scale!r}: a positive number is needed")
+        self.env = env
+        self.reward_scale = reward_scale
+        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        self._returns = np.zeros(env.num_envs)
+        self._lengths = np.zeros(env.num_envs, np.int64)
+        self._masks: NDArray[np.bool_] | None = None
+        self._actions: NDArray[np.int64] | None = None
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start an episode in every sub-environment, with the seeds given to :meth:`seed`."""
+        seeds = None if all(seed is None for seed in self._seeds) else self._seeds
+        observations, infos = self.env.reset(seed=seeds)
+        self._reset_seeds()
+        self._reset_options()
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+        self._masks = infos["action_mask"].astype(bool)
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return observations
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Note the actions (num_envs,) of the step to take."""
+        self._actions = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Take the step. Return observations, rewards, dones and a dict for each sub-environment."""
+        assert self._actions is not None
+        observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
+        self._masks = infos["action_mask"].astype(bool)
+        self._returns += rewards
+        self._lengths += 1
+        dones = terminated | truncated
+        each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for i in np.flatnonzero(dones):
+            each[i] = {
+                "terminal_observation": infos["final_obs"][i],
+                "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
+                # What stable-baselines3's Monitor reports of an episode: return and length.
+                "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
+            }
+        self._returns[dones] = 0.0
+        self._lengths[dones] = 0
+        return observations, (rewards * self.reward_scale).astype(np.float32), dones, each
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """Return the attribute of the vector environment, once for each index."""
+        value = getattr(self.env, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
+        """Refuse: the sub-environments are rows of arrays and have no attributes of their own."""
+        raise NotImplementedError("the sub-environments of a native vector environment share all")
+
+    def env_method(
+        self,
+        method_name: str,
+        *method_args: Any,
+        indices: VecEnvIndices = None,
+        **method_kwargs: Any,
+    ) -> list[Any]:
+        """Call a method of each sub-environment; only ``action_masks`` is known."""
+        if method_name != "action_masks":
+            raise AttributeError(
+                f"method_name = {method_name!r}: only 'action_masks' can be called on the "
+                "sub-environments of a native vector environment"
+            )
+        assert self._masks is not None, "reset first"
+        return [self._masks[i] for i in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
+        """Return False for each: rows of arrays are not wrapped."""
+        return [False for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """Return a picture of each sub-environment."""
+        frames: Iterable[Any] = self.env.render() or ()
+        return list(frames)

@@ -1,0 +1,235 @@
+"""Exact optima of the environments of ``qc_gym``, reference policies, and the score of any policy.
+
+Examples
+--------
+>>> import gymnasium as gym, qc_gym, baselines
+>>> env = gym.make("qc_gym/SequentialSampling-v0", scenario="aql10-rql20")
+>>> round(baselines.solve(env).value, 4)
+-60.2155
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.model import TabularModel
+from baselines.core.policy import (
+    Policy,
+    TabularPolicy,
+    constant_policy,
+    tabulate,
+    uniform_policy,
+)
+from baselines.core.scoring import (
+    Certificate,
+    OracleError,
+    Score,
+    Simulation,
+    Solution,
+    score_by_simulation,
+    score_exactly,
+    simulate,
+    solve_model,
+)
+from baselines.core.scoring import certify as _certify
+from baselines.core.solver import ImproperPolicyError, evaluate
+from qc_gym.core.env import QCEnv
+from qc_gym.core.scenario import Scenario, ScenarioRange
+from qc_gym.core.vector import QCVectorEnv, vector_type
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Certificate",
+    "ImproperPolicyError",
+    "OracleError",
+    "Policy",
+    "Score",
+    "Simulation",
+    "Solution",
+    "TabularModel",
+    "TabularPolicy",
+    "certify",
+    "evaluate",
+    "figures",
+    "instructions",
+    "model",
+    "reference_policies",
+    "score",
+    "simulate",
+    "solve",
+]
+
+
+def model(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> TabularModel:
+    """Return the decision problem of an environment as tables."""
+    return solve(env).model
+
+
+def solve(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> Solution:
+    """Return the exact optimum of an environment.
+
+    Solutions are kept: asking again for the same scenario costs nothing. With a range of
+    scenarios, it is the optimum of the one that the last reset drew.
+
+    Parameters
+    ----------
+    env
+        An environment of ``qc_gym``, scalar or vector, wrapped or not.
+
+    Raises
+    ------
+    TypeError
+        Not an environment of ``qc_gym``.
+    """
+    return _problem(env).solution
+
+
+def score(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    policy: Any,
+    *,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+    seed: int = 0,
+) -> Score:
+    """Return what a policy is worth in an environment: its value, regret and normalised score.
+
+    Exact for every policy without memory; simulated, with a standard error, for one with memory.
+
+    Parameters
+    ----------
+    env
+        An environment of ``qc_gym``. With a range of scenarios, the policy is scored on the one
+        that the last reset drew.
+    policy
+        Anything with stable-baselines3's ``predict``.
+    deterministic
+        True scores the policy's likeliest actions, False the actions that it draws (it then needs
+        ``action_probabilities``, unless it has memory). None takes a tabulated policy as its table
+        says, any other as deterministic.
+    episodes, seed
+        For a policy with memory: episodes to simulate, and their seed.
+
+    Raises
+    ------
+    TypeError
+        Not an environment of ``qc_gym``, or not a policy.
+    OracleError
+        The policy appears to beat the optimum: a bug in this package.
+    """
+    problem = _problem(env)
+    solution = problem.solution
+    probabilities = tabulate(policy, solution.model, problem.features, deterministic)
+    if probabilities is not None:
+        return score_exactly(solution, probabilities)
+    if problem.features is not None:
+        raise TypeError("a policy with memory cannot be scored on a range of scenarios")
+    arena = vector_type(problem.env_type)(
+        min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
+    )
+    return score_by_simulation(solution, policy, arena, episodes, seed, deterministic is not False)
+
+
+def certify(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    *,
+    episodes: int = 100_000,
+    seed: int = 0,
+) -> Certificate:
+    """Return the evidence for an environment's optimum: Bellman residual and a simulation."""
+    return _certify(solve(env), episodes, seed)
+
+
+def reference_policies(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+) -> dict[str, TabularPolicy]:
+    """Return the policies that a practitioner would use, by name.
+
+    In every family: ``random`` (uniform over the allowed actions) and ``best_constant`` (the best
+    policy that always does the same); the others are those of ``baselines.<family>``.
+    """
+    problem = _problem(env)
+    tables = problem.solution.model
+    constants = [constant_policy(tables, action) for action in range(tables.num_actions)]
+    values = [evaluate(tables, policy.probabilities).value for policy in constants]
+    return {
+        "random": uniform_policy(tables),
+        "best_constant": constants[int(np.argmax(values))],
+        **_room(problem.env_type.family).reference_policies(tables),
+    }
+
+
+def figures(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    policies: Mapping[str, TabularPolicy],
+) -> dict[str, Figure]:
+    """Return the pictures that a family draws of policies beside its optimum, by name.
+
+    Parameters
+    ----------
+    policies
+        Policies over the environment's model; ``optimum`` is added.
+    """
+    problem = _problem(env)
+    module = importlib.import_module(f"baselines.{problem.env_type.family}.figures")
+    drawn: dict[str, Figure] = module.figures({"optimum": problem.solution.policy, **policies})
+    return drawn
+
+
+def instructions(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> str:
+    """Return the optimum in words, as a person on the line can follow it."""
+    problem = _problem(env)
+    text: str = _room(problem.env_type.family).instructions(problem.solution)
+    return text
+
+
+class _Problem(NamedTuple):
+    """What an environment asks: its class, scenario, observation, and what extends the latter."""
+
+    env_type: type[QCEnv]
+    scenario: Scenario
+    observation: str
+    features: NDArray[np.float32] | None
+
+    @property
+    def solution(self) -> Solution:
+        return _solution(self.env_type.family, self.scenario, self.observation)
+
+
+def _problem(env: Any) -> _Problem:
+    inner = getattr(env, "unwrapped", None)
+    if isinstance(inner, QCEnv):
+        features = None
+        if isinstance(inner.scenarios, ScenarioRange):
+            features = inner.scenarios.features(inner.scenario)
+        return _Problem(type(inner), inner.scenario, inner.observation, features)
+    if isinstance(inner, QCVectorEnv):
+        if isinstance(inner.scenarios, Scenario) and len(set(inner.scenario_of)) == 1:
+            return _Problem(inner.env_type, inner.scenarios, inner.observation, None)
+        raise TypeError(
+            "env: a vector environment whose sub-environments play different scenarios has no one "
+            "optimum; ask with a scalar environment of the scenario"
+        )
+    raise TypeError(
+        f"env = {env!r}: an environment of qc_gym is needed, for instance "
+        "gymnasium.make('qc_gym/SequentialSampling-v0')"
+    )
+
+
+def _room(family: str) -> ModuleType:
+    return importlib.import_module(f"baselines.{family}")
+
+
+@lru_cache(maxsize=16)
+def _solution(family: str, scenario: Scenario, observation: str) -> Solution:
+    return solve_model(_room(family).model(scenario, observation))

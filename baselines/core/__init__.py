@@ -1,0 +1,1 @@
+"""Exact solution, evaluation and scoring, generic over families of environments."""

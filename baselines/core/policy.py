@@ -1,0 +1,226 @@
+"""Policies: anything with stable-baselines3's ``predict``, and the tabulated ones of this package."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.model import TabularModel
+from baselines.core.solver import as_probabilities
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """What can be scored: an SB3 model, a reference policy, an optimum, a user's own rule."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, Any]:
+        """Return (actions, state) for one observation (size,) or a batch of them (B, size)."""
+
+
+@dataclass(frozen=True, eq=False)
+class TabularPolicy:
+    """A policy that is a table over the decision states of a model.
+
+    It plays the environment through :meth:`predict`. Where the observation tells the state, it is
+    looked up; where it does not (``observation="outcome"``), the policy remembers: its ``state`` is the
+    decision state that it was in and what it did there, and the outcome shows which succession came.
+
+    Attributes
+    ----------
+    model
+        The model whose states the rows are.
+    probabilities
+        float64 (S, A).
+    """
+
+    model: TabularModel
+    probabilities: NDArray[np.float64]
+    _generator: np.random.Generator = field(
+        default_factory=lambda: np.random.default_rng(0), repr=False
+    )
+
+    @classmethod
+    def of(
+        cls, model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]
+    ) -> TabularPolicy:
+        """Return the policy of actions (S,) or probabilities (S, A)."""
+        return cls(model, as_probabilities(model, policy))
+
+    @property
+    def actions(self) -> NDArray[np.int64]:
+        """The likeliest action in each state, (S,)."""
+        return self.probabilities.argmax(axis=1)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, Any]:
+        """Return (actions, state), as stable-baselines3's models do.
+
+        Parameters
+        ----------
+        observation
+            float32 (size,) or (B, size); numbers beyond the model's own (the parameters of a drawn
+            scenario) are not read.
+        state
+            What the last call returned, if the policy needs memory; None at the start.
+        episode_start
+            bool (B,): which episodes begin with this observation.
+        deterministic
+            False draws from the probabilities instead of taking the likeliest action.
+
+        Raises
+        ------
+        ValueError
+            An observation that the model's scenario cannot show.
+        """
+        observations = np.asarray(observation, np.float32)
+        is_single = observations.ndim == 1
+        observations = np.atleast_2d(observations)[:, : self.model.observations.shape[1]]
+        if self.model.is_observed:
+            rows = self.model.rows_of(observations)
+        else:
+            rows = self._follow(observations, state, episode_start)
+        actions = self.actions[rows] if deterministic else self._draw(rows)
+        if not self.model.is_observed:
+            state = np.stack([rows, actions], axis=1)
+        return (actions[0] if is_single else actions), state
+
+    def action_probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the probabilities of the actions for each observation, (B, size) → (B, A).
+
+        Raises
+        ------
+        ValueError
+            An observation that the model's scenario cannot show, or observations that do not tell
+            the state: the probabilities then depend on what was seen before.
+        """
+        if not self.model.is_observed:
+            raise ValueError("the observation does not tell the state: the policy has memory")
+        own = np.asarray(observations, np.float32)[:, : self.model.observations.shape[1]]
+        return self.probabilities[self.model.rows_of(own)]
+
+    def _draw(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        cumulated = self.probabilities[rows].cumsum(axis=1)
+        draws = self._generator.random((len(rows), 1)) * cumulated[:, -1:]
+        return (draws >= cumulated).sum(axis=1)
+
+    def _follow(
+        self, observations: NDArray[np.float32], state: Any, episode_start: Any
+    ) -> NDArray[np.int64]:
+        """Return the decision states (B,), from those before and what is seen now."""
+        count = len(observations)
+        begins = np.ones(count, np.bool_) if state is None else np.zeros(count, np.bool_)
+        if episode_start is not None:
+            begins |= np.broadcast_to(np.asarray(episode_start, np.bool_), (count,))
+        model = self.model
+        rows = np.empty(count, np.int64)
+        for i in range(count):
+            if begins[i]:
+                candidates: NDArray[np.integer] = model.initial_states
+            else:
+                pair = state[i][0] * model.num_actions + state[i][1]
+                candidates = model.successors[model.first[pair] : model.first[pair + 1]]
+            shown = np.all(model.observations[candidates] == observations[i], axis=1)
+            if not shown.any():
+                raise ValueError(
+                    f"observation {observations[i]} cannot follow what was seen before; pass the "
+                    "state that the last predict returned, and episode_start"
+                )
+            rows[i] = candidates[shown.argmax()]
+        return rows
+
+
+def uniform_policy(model: TabularModel) -> TabularPolicy:
+    """Return the policy that takes each allowed action with the same probability."""
+    return TabularPolicy.of(model, model.allowed / model.allowed.sum(axis=1, keepdims=True))
+
+
+def constant_policy(model: TabularModel, action: int) -> TabularPolicy:
+    """Return the policy that always answers ``action``."""
+    return TabularPolicy.of(model, np.full(model.num_states, action))
+
+
+def tabulate(
+    policy: Any,
+    model: TabularModel,
+    features: NDArray[np.float32] | None = None,
+    deterministic: bool | None = None,
+    batch_size: int = 65_536,
+) -> NDArray[np.float64] | None:
+    """Return what a policy does in every state of a model, or None if it depends on memory.
+
+    Parameters
+    ----------
+    policy
+        Anything with ``predict``.
+    features
+        Numbers that the environment appends to the observations, (m,).
+    deterministic
+        True asks ``predict`` for the likeliest action, False
+        ``action_probabilities(observations) -> (B, A)``, which the policy must then have. None takes
+        a tabulated policy as it stands and any other as deterministic.
+
+    Returns
+    -------
+    float64 (S, A), or None.
+
+    Raises
+    ------
+    TypeError
+        No ``predict``, or no ``action_probabilities`` where it is needed.
+    """
+    if isinstance(policy, TabularPolicy) and policy.model is model:
+        return as_probabilities(model, policy.actions) if deterministic else policy.probabilities
+    if not isinstance(policy, Policy):
+        raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
+    if deterministic is None:
+        deterministic = not isinstance(policy, TabularPolicy)
+    observations = model.observations
+    if features is not None:
+        extension = np.broadcast_to(features, (len(observations), len(features)))
+        observations = np.concatenate([observations, extension], axis=1)
+    if _has_memory(policy, observations[model.initial_states], model.allowed[model.initial_states]):
+        return None
+    if not deterministic and not hasattr(policy, "action_probabilities"):
+        raise TypeError(
+            f"policy of type {type(policy).__name__}: the exact score of a policy that draws its "
+            "actions needs action_probabilities(observations); wrap a stable-baselines3 model in "
+            "agents.StochasticPolicy, or score it with deterministic=True"
+        )
+    blocks = []
+    for begin in range(0, model.num_states, batch_size):
+        block = slice(begin, begin + batch_size)
+        if deterministic:
+            masks = mask_arguments(policy, model.allowed[block])
+            answer, _ = policy.predict(observations[block], deterministic=True, **masks)
+        else:
+            answer = policy.action_probabilities(observations[block])  # type: ignore[attr-defined]
+        blocks.append(np.asarray(answer))
+    return as_probabilities(model, np.concatenate(blocks))
+
+
+def _has_memory(
+    policy: Policy, observations: NDArray[np.float32], allowed: NDArray[np.bool_]
+) -> bool:
+    _, memory = policy.predict(observations, deterministic=True, **mask_arguments(policy, allowed))
+    return memory is not None
+
+
+def mask_arguments(policy: Any, allowed: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+    """Return the action masks as an argument of ``predict``, for a policy that takes them."""
+    takes_masks = "action_masks" in inspect.signature(policy.predict).parameters
+    return {"action_masks": allowed} if takes_masks else {}

@@ -1,0 +1,322 @@
+"""Exact optimal values, and exact evaluation of any policy, without discounting.
+
+Where every succession leads to a later row (counts only grow), both take one compiled sweep:
+backward induction, O(K). Where states can recur the problem is a stochastic shortest path (Bertsekas
+& Tsitsiklis 1991): Howard's policy iteration from a policy that is certain to end, each evaluation a
+sparse linear system; it stops at the optimum after finitely many policies, because each is better
+than the one before. Policies that may never end are found by reachability, not by divergence.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from baselines.core.model import TabularModel
+
+_ENDING = 1e-12
+"""Least probability of ending that is told from the rounding of a sum of probabilities."""
+
+
+class ImproperPolicyError(ValueError):
+    """A policy, or every policy, may go on for ever from a state that can occur."""
+
+
+@dataclass(frozen=True, eq=False)
+class Optimum:
+    """Optimal values (S,), action values (S, A) and an optimal action for each state (S,)."""
+
+    value: float
+    values: NDArray[np.float64]
+    action_values: NDArray[np.float64]
+    actions: NDArray[np.int64]
+
+    def gaps(self) -> NDArray[np.float64]:
+        """Return V*(s) − Q*(s, a), (S, A): what each action loses against the best."""
+        return self.values[:, np.newaxis] - self.action_values
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a policy earns.
+
+    Attributes
+    ----------
+    value
+        Expected return from the start, in money; −inf for a policy that may pay for ever.
+    values
+        float64 (S,): expected return from each state; NaN where the policy, did it come there, may
+        go on for ever without a definite loss.
+    occupancy
+        float64 (S,): expected number of visits in an episode; all zero when ``value`` is −inf.
+    """
+
+    value: float
+    values: NDArray[np.float64]
+    occupancy: NDArray[np.float64]
+
+    @property
+    def expected_length(self) -> float:
+        """Expected number of decisions in an episode; inf when ``value`` is −inf."""
+        return math.inf if self.value == -math.inf else float(self.occupancy.sum())
+
+
+def solve(model: TabularModel) -> Optimum:
+    """Return the optimum of a model.
+
+    Raises
+    ------
+    ImproperPolicyError
+        There is a state from which no policy is certain to end, or a policy may gain for ever.
+    """
+    model.check()
+    if model.is_ordered:
+        values, action_values = _backward_induction(
+            model.rewards, model.allowed, model.first, model.successors, model.probabilities
+        )
+    else:
+        values, action_values = _policy_iteration(model)
+    return Optimum(
+        value=float(model.initial_probabilities @ values[model.initial_states]),
+        values=values,
+        action_values=action_values,
+        actions=_best(action_values, model.allowed),
+    )
+
+
+def evaluate(model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]) -> Evaluation:
+    """Return the exact value and occupancy of a policy.
+
+    Parameters
+    ----------
+    policy
+        Whole numbers (S,), the action in each state; or float64 (S, A), its probabilities.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, or rows that are not probabilities.
+    ImproperPolicyError
+        The policy may, from the start, go on for ever without a definite loss.
+    """
+    policy = as_probabilities(model, policy)
+    start = np.zeros(model.num_states)
+    np.add.at(start, model.initial_states, model.initial_probabilities)
+    if model.is_ordered:
+        values, occupancy = _sweep(
+            model.rewards, model.first, model.successors, model.probabilities, policy, start
+        )
+    else:
+        values, occupancy = _evaluate_cyclic(model, policy, start)
+    reached = start > 0
+    return Evaluation(float(start[reached] @ values[reached]), values, occupancy)
+
+
+def as_probabilities(
+    model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return a policy of either form as checked probabilities, float64 (S, A)."""
+    policy = np.asarray(policy)
+    shape = model.num_states, model.num_actions
+    if policy.shape == shape[:1] and policy.dtype.kind in "iu":
+        wrong = (policy < 0) | (policy >= shape[1])
+        if wrong.any():
+            raise ValueError(
+                f"the policy's action {policy[wrong.argmax()]} in state {wrong.argmax()}: allowed "
+                f"are 0 to {shape[1] - 1}"
+            )
+        return np.asarray(np.arange(shape[1]) == policy[:, np.newaxis], np.float64)
+    if policy.shape != shape:
+        raise ValueError(
+            f"policy: actions of shape {shape[:1]} or probabilities of shape {shape} are needed, "
+            f"got {policy.dtype} of shape {policy.shape}"
+        )
+    total = policy.sum(axis=1)
+    # Not `> tolerance`: a NaN must fail.
+    wrong = ~((np.abs(total - 1) <= 1e-6) & (policy >= 0).all(axis=1))
+    if wrong.any():
+        i = wrong.argmax()
+        raise ValueError(f"the policy's probabilities in state {i} are {policy[i]}")
+    return np.asarray(policy / total[:, np.newaxis], np.float64)
+
+
+def bellman_residual(model: TabularModel, optimum: Optimum) -> float:
+    """Return the largest |V(s) − max over a of (reward + E V(next))|, in money."""
+    backed_up = model.rewards + (model.transition_matrix() @ optimum.values).reshape(
+        model.rewards.shape
+    )
+    best = np.where(model.allowed, backed_up, -np.inf).max(axis=1)
+    return float(np.abs(best - optimum.values).max())
+
+
+def _best(action_values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.where(allowed, action_values, -np.inf).argmax(axis=1)
+
+
+@njit(cache=True, error_model="numpy")
+def _backward_induction(rewards, allowed, first, successors, probabilities):  # type: ignore[no-untyped-def]
+    num_states, num_actions = rewards.shape
+    values = np.empty(num_states)
+    action_values = np.empty((num_states, num_actions))
+    for s in range(num_states - 1, -1, -1):
+        best = -np.inf
+        for a in range(num_actions):
+            pair = s * num_actions + a
+            total = rewards[s, a]
+            for k in range(first[pair], first[pair + 1]):
+                total += probabilities[k] * values[successors[k]]
+            action_values[s, a] = total
+            if allowed[s, a] and total > best:
+                best = total
+        values[s] = best
+    return values, action_values
+
+
+@njit(cache=True, error_model="numpy")
+def _sweep(rewards, first, successors, probabilities, policy, start):  # type: ignore[no-untyped-def]
+    num_states, num_actions = rewards.shape
+    occupancy = start.copy()
+    for s in range(num_states):
+        if occupancy[s] == 0.0:
+            continue
+        for a in range(num_actions):
+            weight = occupancy[s] * policy[s, a]
+            if weight > 0.0:
+                pair = s * num_actions + a
+                for k in range(first[pair], first[pair + 1]):
+                    occupancy[successors[k]] += weight * probabilities[k]
+    values = np.empty(num_states)
+    for s in range(num_states - 1, -1, -1):
+        total = 0.0
+        for a in range(num_actions):
+            if policy[s, a] > 0.0:
+                pair = s * num_actions + a
+                action_value = rewards[s, a]
+                for k in range(first[pair], first[pair + 1]):
+                    action_value += probabilities[k] * values[successors[k]]
+                total += policy[s, a] * action_value
+        values[s] = total
+    return values, occupancy
+
+
+def _policy_iteration(model: TabularModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    actions = _proper_actions(model)
+    transitions = model.transition_matrix()
+    rows = np.arange(model.num_states)
+    start = np.ones(model.num_states)
+    while True:
+        values, _ = _evaluate_cyclic(model, as_probabilities(model, actions), start)
+        action_values = model.rewards + (transitions @ values).reshape(model.rewards.shape)
+        candidates = _best(action_values, model.allowed)
+        gain = action_values[rows, candidates] - action_values[rows, actions]
+        # A smaller gain is the rounding of the linear solution, and following it could cycle.
+        better = gain > 1e-12 * np.maximum(1.0, np.abs(values))
+        if not better.any():
+            # The best action's gap is then exactly zero, and no other's is negative.
+            return action_values[rows, candidates], action_values
+        actions = np.where(better, candidates, actions)
+
+
+def _proper_actions(model: TabularModel) -> NDArray[np.int64]:
+    """Return an allowed action for each state (S,) that leads towards the end.
+
+    Works backwards from the actions that may end the episode: a state joins when one of its actions
+    leads, with some probability, to a state that has joined.
+    """
+    transitions = model.transition_matrix()
+    shape = model.rewards.shape
+    may_end = (1.0 - transitions.sum(axis=1)).reshape(shape) > _ENDING
+    actions = np.full(model.num_states, -1, np.int64)
+    towards = may_end & model.allowed
+    while True:
+        joining = (actions < 0) & towards.any(axis=1)
+        if not joining.any():
+            break
+        actions[joining] = towards[joining].argmax(axis=1)
+        joined = (actions >= 0).astype(np.float64)
+        towards = ((transitions @ joined).reshape(shape) > 0) & model.allowed
+    if np.any(actions < 0):
+        raise ImproperPolicyError(
+            f"no policy is certain to end from state {int((actions < 0).argmax())}"
+        )
+    return actions
+
+
+def _evaluate_cyclic(
+    model: TabularModel, policy: NDArray[np.float64], start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values and the occupancy (both (S,)) from the linear systems of the policy."""
+    rewards = (policy * model.rewards).sum(axis=1)
+    n, num_actions = model.rewards.shape
+    mixture = sparse.csr_array(
+        (
+            policy.ravel(),
+            np.arange(n * num_actions),
+            np.arange(0, n * num_actions + 1, num_actions),
+        ),
+        shape=(n, n * num_actions),
+    )
+    moves = (mixture @ model.transition_matrix()).tocsr()
+    moves.eliminate_zeros()
+    endless = _endless(moves)
+    # A state that may come to an endless one is as bad as it: the losses there have no bound.
+    doomed = _can_reach(moves, endless)
+    undefined = _can_reach(moves, _recur_without_loss(moves, endless, rewards))
+    if np.any(undefined & _can_reach(moves.T.tocsr(), start > 0)):
+        raise ImproperPolicyError("the policy may go on for ever without a definite loss")
+    values = np.where(undefined, np.nan, -np.inf)
+    occupancy = np.zeros(n)
+    live = np.flatnonzero(~doomed)
+    if len(live):
+        system = sparse.eye_array(len(live)) - moves[live][:, live]
+        factors = splu(system.tocsc())
+        values[live] = factors.solve(rewards[live])
+        if not np.any(start[doomed] > 0):
+            occupancy[live] = factors.solve(start[live], trans="T")
+    return values, occupancy
+
+
+def _endless(moves: sparse.csr_array) -> NDArray[np.bool_]:
+    """Return the states (S,) from which the end cannot be reached."""
+    may_end = 1.0 - moves.sum(axis=1) > _ENDING
+    return ~_can_reach(moves, may_end)
+
+
+def _recur_without_loss(
+    moves: sparse.csr_array, endless: NDArray[np.bool_], rewards: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return the states (S,) visited again and again for ever, at no loss or with gains between."""
+    result = np.zeros(len(endless), np.bool_)
+    states = np.flatnonzero(endless)
+    if not len(states):
+        return result
+    inner = moves[states][:, states].tocoo()
+    count, group = sparse.csgraph.connected_components(inner.tocsr(), connection="strong")
+    is_left = np.zeros(count, np.bool_)
+    is_left[group[inner.row][group[inner.row] != group[inner.col]]] = True
+    pays, gains = np.zeros((2, count), np.bool_)
+    pays[group[rewards[states] < 0]] = True
+    gains[group[rewards[states] > 0]] = True
+    result[states] = (~is_left & (gains | ~pays))[group]
+    return result
+
+
+def _can_reach(moves: sparse.csr_array, targets: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the states (S,) that reach one of the targets with some probability."""
+    if not targets.any():
+        return targets
+    n = len(targets)
+    # Breadth-first, backwards, from one added state that leads to every target.
+    arrows = sparse.csr_array((np.ones(moves.nnz), moves.indices, moves.indptr), shape=(n, n)).T
+    into = sparse.csr_array(targets[np.newaxis].astype(np.float64))
+    graph = sparse.block_array([[arrows.tocsr(), None], [into, sparse.csr_array((1, 1))]]).tocsr()
+    reached = sparse.csgraph.breadth_first_order(graph, n, return_predecessors=False)
+    result = np.zeros(n + 1, np.bool_)
+    result[reached] = True
+    return result[:n]

@@ -1,0 +1,44 @@
+"""Sequential sampling: the Bayes optimum, the practitioner's tests, and what any policy risks."""
+
+from baselines.sampling.characteristics import Risks
+from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
+from baselines.sampling.model import model
+from baselines.sampling.plans import (
+    SingleSamplingPlan,
+    SprtLines,
+    exact_plan,
+    normal_approximation_plan,
+    one_sided_test_plan,
+    power_sample_size,
+    precision_sample_size,
+    sprt_lines,
+)
+from baselines.sampling.reference import (
+    boundary_policy,
+    instructions,
+    reference_policies,
+    risks,
+    single_plan_policy,
+    sprt_policy,
+)
+
+__all__ = [
+    "LeastSampleTest",
+    "Risks",
+    "SingleSamplingPlan",
+    "SprtLines",
+    "boundary_policy",
+    "exact_plan",
+    "instructions",
+    "least_sample_test",
+    "model",
+    "normal_approximation_plan",
+    "one_sided_test_plan",
+    "power_sample_size",
+    "precision_sample_size",
+    "reference_policies",
+    "risks",
+    "single_plan_policy",
+    "sprt_lines",
+    "sprt_policy",
+]

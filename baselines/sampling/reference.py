@@ -1,0 +1,246 @@
+"""The practitioner's tests as policies, and the exact risks of any policy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy, tabulate
+from baselines.core.scoring import Solution
+from baselines.sampling.characteristics import Risks, table_from_boundaries
+from baselines.sampling.least_sample_test import least_sample_test
+from baselines.sampling.model import model
+from baselines.sampling.plans import (
+    SingleSamplingPlan,
+    exact_plan,
+    normal_approximation_plan,
+    one_sided_test_plan,
+    power_sample_size,
+    precision_sample_size,
+    sprt_lines,
+)
+from qc_gym.core.scenario import Scenario
+from qc_gym.sampling.dynamics import ACCEPT, REJECT
+from qc_gym.sampling.env import SequentialSamplingEnv
+from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
+
+PRODUCER_RISK, CONSUMER_RISK = 0.10, 0.05
+"""The risks that the reference tests are designed for: those of the 2024 contest problem."""
+
+
+def reference_policies(tables: TabularModel) -> dict[str, TabularPolicy]:
+    """Return the practitioner's tests for the scenario of a model, designed for its good and bad rates.
+
+    ``sprt`` (Wald), ``least_asn`` (the test of least average sample number with the same risks) and
+    single plans: ``single_normal`` (normal approximation), ``single_precision`` and
+    ``single_power`` (the two sample-size formulas), ``single_exact``, and
+    ``single_exact_curtailed``, which stops as soon as the decision is settled. A test that needs more than
+    ``max_samples`` items, or does not exist, is left out.
+    """
+    scenario = _scenario(tables)
+    good, bad = design_rates(scenario)
+    pair = good, bad, PRODUCER_RISK, CONSUMER_RISK
+    lot = scenario.lot_size
+
+    def single(design: Callable[[], SingleSamplingPlan], curtailed: bool = False) -> TabularPolicy:
+        return single_plan_policy(tables, design(), curtailed)
+
+    def least() -> TabularPolicy:
+        test = least_sample_test(*pair, scenario.max_samples, lot)
+        return boundary_policy(tables, test.acceptance_numbers, test.rejection_numbers)
+
+    designs: dict[str, Callable[[], TabularPolicy]] = {
+        "sprt": lambda: sprt_policy(tables, *pair),
+        "least_asn": least,
+        "single_normal": lambda: single(lambda: normal_approximation_plan(*pair)),
+        "single_precision": lambda: single(
+            lambda: one_sided_test_plan(
+                precision_sample_size(good, bad - good, 1 - PRODUCER_RISK), good, 1 - PRODUCER_RISK
+            )
+        ),
+        "single_power": lambda: single(
+            lambda: one_sided_test_plan(
+                power_sample_size(good, bad, 1 - CONSUMER_RISK), good, 1 - PRODUCER_RISK
+            )
+        ),
+        "single_exact": lambda: single(lambda: exact_plan(*pair, lot)),
+        "single_exact_curtailed": lambda: single(lambda: exact_plan(*pair, lot), True),
+    }
+    policies = {}
+    for name, design in designs.items():
+        try:
+            policies[name] = design()
+        except ValueError:
+            continue  # no such test within max_samples
+    return policies
+
+
+def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:
+    """Return the good and the bad fraction defective that a test is designed to tell apart.
+
+    Under a Beta prior, the means of p among the good and among the bad lots.
+    """
+    prior = scenario.prior
+    if isinstance(prior, TwoPointPrior):
+        return prior.good, prior.bad
+    share_good = stats.beta.cdf(prior.limit, prior.a, prior.b)
+    mean = prior.a / (prior.a + prior.b)
+    mass_good = mean * stats.beta.cdf(prior.limit, prior.a + 1, prior.b)
+    return float(mass_good / share_good), float((mean - mass_good) / (1 - share_good))
+
+
+def sprt_policy(
+    tables: TabularModel, good: float, bad: float, producer_risk: float, consumer_risk: float
+) -> TabularPolicy:
+    """Return Wald's sequential probability ratio test (Wald 1947), truncated at max_samples."""
+    lines = sprt_lines(good, bad, producer_risk, consumer_risk)
+    most = _scenario(tables).max_samples
+    return boundary_policy(tables, lines.acceptance_numbers(most), lines.rejection_numbers(most))
+
+
+def single_plan_policy(
+    tables: TabularModel, plan: SingleSamplingPlan, curtailed: bool = False
+) -> TabularPolicy:
+    """Return a single sampling plan as a policy.
+
+    ``curtailed`` stops when the items still to come cannot change the decision, which leaves the
+    operating characteristic as it is.
+
+    Raises
+    ------
+    ValueError
+        The plan needs more than max_samples items.
+    """
+    most = _scenario(tables).max_samples
+    size, c = plan.sample_size, plan.acceptance_number
+    if size > most:
+        raise ValueError(f"sample_size = {size}: at most max_samples = {most}")
+    n = np.arange(most + 1)
+    acceptance = np.minimum(c - (size - n), c)
+    rejection = np.full(most + 1, c + 1)
+    if not curtailed:
+        acceptance = np.where(n < size, -1, acceptance)
+        rejection = np.where(n < size, n + 1, rejection)
+    return boundary_policy(tables, np.maximum(acceptance, -1), rejection)
+
+
+def boundary_policy(
+    tables: TabularModel,
+    acceptance_numbers: NDArray[np.int64],
+    rejection_numbers: NDArray[np.int64],
+) -> TabularPolicy:
+    """Return the policy that accepts at d ≤ acceptance_numbers[n], rejects at d ≥ rejection_numbers[n].
+
+    Both shape (max_samples + 1,); between them it inspects one more item.
+    """
+    actions = table_from_boundaries(acceptance_numbers, rejection_numbers)
+    split = tables.num_states // len(actions)
+    return TabularPolicy.of(tables, np.repeat(actions.astype(np.int64), split))
+
+
+def instructions(solution: Solution) -> str:
+    """Return the optimum as an inspector's table: when to accept and when to reject.
+
+    A line for each stretch of n over which the two numbers stay the same.
+    """
+    tables = solution.model
+    scenario = _scenario(tables)
+    split = tables.num_states * 2 // ((scenario.max_samples + 1) * (scenario.max_samples + 2))
+    actions = solution.policy.actions[::split]
+    lines = ["Inspect one item after another. After n items with d defectives:"]
+    stretch: tuple[int, str] | None = None
+    for n in range(scenario.max_samples + 1):
+        rule = _rule(actions[n * (n + 1) // 2 : (n + 1) * (n + 2) // 2])
+        if stretch is None or rule != stretch[1]:
+            if stretch is not None:
+                lines.append(_stretch(stretch[0], n - 1, stretch[1]))
+            stretch = n, rule
+    assert stretch is not None
+    lines.append(_stretch(stretch[0], scenario.max_samples, stretch[1]))
+    return "\n".join(lines)
+
+
+def _rule(actions: NDArray[np.int64]) -> str:
+    """Return the decision at one n in words, from the actions at d = 0, …, n."""
+    parts = []
+    accepts, rejects = np.flatnonzero(actions == ACCEPT), np.flatnonzero(actions == REJECT)
+    if len(accepts) == len(actions):
+        return "accept"
+    if len(rejects) == len(actions):
+        return "reject"
+    if len(accepts):
+        parts.append(f"accept if d ≤ {accepts.max()}")
+    if len(rejects):
+        parts.append(f"reject if d ≥ {rejects.min()}")
+    if len(accepts) + len(rejects) < len(actions):
+        parts.append("else inspect one more" if parts else "inspect one more")
+    return ", ".join(parts)
+
+
+def _stretch(begin: int, end: int, rule: str) -> str:
+    return f"  n = {begin if begin == end else f'{begin} to {end}'}: {rule}"
+
+
+def risks(
+    policy: Any, p: ArrayLike | None = None, env: Any = None, deterministic: bool | None = None
+) -> Risks:
+    """Return the exact operating characteristic, average sample number and risks of any policy.
+
+    Parameters
+    ----------
+    policy
+        A tabulated policy, or anything with ``predict`` (then ``env`` is needed), without memory.
+    p
+        True fractions defective (P,); in a finite lot multiples of 1 / lot_size. By default 201
+        points up to twice the bad rate, or every fraction of a finite lot up to there.
+    env
+        The ``SequentialSampling`` environment that the policy plays, with belief observations.
+    deterministic
+        As for :func:`baselines.score`.
+
+    Raises
+    ------
+    TypeError
+        ``env`` is missing, or of another family.
+    ValueError
+        A policy with memory, or one that plays by the last result: it has no table over (n, d).
+    """
+    if env is None and isinstance(policy, TabularPolicy):
+        tables = policy.model
+    else:
+        inner = getattr(env, "unwrapped", None)
+        if not isinstance(inner, SequentialSamplingEnv):
+            raise TypeError(
+                f"env = {env!r}: the qc_gym/SequentialSampling environment that the policy plays is "
+                "needed, unless the policy is a TabularPolicy"
+            )
+        tables = model(_checked(inner.scenario), inner.observation)
+    probabilities = tabulate(policy, tables, None, deterministic)
+    if probabilities is None or tables.observation != "belief":
+        raise ValueError("policy: one without memory that sees beliefs is needed")
+    scenario = _scenario(tables)
+    lot_size = scenario.lot_size
+    good, bad = design_rates(scenario)
+    if p is None:
+        top = min(1.0, 2.0 * bad)
+        p = (
+            np.linspace(0.0, top, 201)
+            if lot_size is None
+            else np.arange(int(top * lot_size) + 1) / lot_size
+        )
+    return Risks.of(probabilities, p, scenario.max_samples, good=good, bad=bad, lot_size=lot_size)
+
+
+def _scenario(tables: TabularModel) -> SequentialSamplingScenario:
+    return _checked(tables.scenario)
+
+
+def _checked(scenario: Scenario) -> SequentialSamplingScenario:
+    if not isinstance(scenario, SequentialSamplingScenario):
+        raise TypeError(f"scenario = {scenario!r}: one of sequential sampling is needed")
+    return scenario

@@ -1,0 +1,311 @@
+"""The scalar environment, generic over families."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, SupportsFloat
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from numpy.typing import NDArray
+
+from qc_gym.core import noise
+from qc_gym.core.kernel import Kernel
+from qc_gym.core.scenario import Record, Scenario, ScenarioRange
+
+OBSERVATIONS = ("belief", "outcome")
+
+
+class QCEnv(gym.Env[NDArray[np.float32], np.int64]):
+    """A quality-control decision problem: a family's compiled world behind Gymnasium's interface.
+
+    A family subclasses it, names its parts and draws its pictures (:meth:`_frame`,
+    :meth:`_text`); everything else is here.
+
+    Parameters
+    ----------
+    scenario
+        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML file,
+        a scenario object or a range. None is the family's first preset.
+    observation
+        ``"belief"`` shows a sufficient statistic; ``"outcome"`` only what a person on the line sees.
+    render_mode
+        ``"ansi"``, ``"rgb_array"``, ``"human"`` or None.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario cannot be used; the message names the field.
+    ValueError
+        An unknown observation or render mode.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 4}
+    family: ClassVar[str]
+    scenario_type: ClassVar[type[Scenario]]
+    kernel: ClassVar[Kernel]
+    action_names: ClassVar[tuple[str, ...]]
+    feature_names: ClassVar[Mapping[str, tuple[str, ...]]]
+    """What each number of an observation is, for both observations."""
+
+    def __init__(
+        self,
+        scenario: Any = None,
+        observation: str = "belief",
+        render_mode: str | None = None,
+    ) -> None:
+        self.scenarios = self.scenario_type.parse(scenario)
+        self.observation = check_choice("observation", observation, OBSERVATIONS)
+        if render_mode is not None:
+            check_choice("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self.observation_space = observation_space(self.kernel, self.scenarios, observation)
+        self.action_space = gym.spaces.Discrete(self.kernel.num_actions)
+        self._size = self.kernel.observation_size(observation)
+        self._is_outcome = observation == "outcome"
+        self._states = np.zeros(1, self.kernel.state_dtype)
+        self._noise = np.zeros(1, noise.NOISE)
+        self._elapsed = np.zeros(1, np.int64)
+        self._ended = np.ones(1, np.bool_)
+        self._is_running = False
+        self._stream_source: np.random.Generator | None = None
+        self._features: NDArray[np.float32] | None = None
+        self._overlay: Any = None
+        self._viewer: Any = None
+        if isinstance(self.scenarios, Scenario):
+            self._set_scenario(self.scenarios)
+
+    def _set_scenario(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._record = scenario.record()
+
+    @property
+    def scenario(self) -> Scenario:
+        """The scenario being played: the only one, or the one that the last reset drew."""
+        if isinstance(self.scenarios, ScenarioRange) and self._features is None:
+            raise gym.error.ResetNeeded("call reset() first: it draws the scenario from the range")
+        return self._scenario
+
+    @property
+    def state(self) -> np.void:
+        """The state of the world, hidden truth included (for pictures and tests, not for agents)."""
+        return np.void(self._states[0])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode. ``options`` must be empty: nothing can be chosen.
+
+        Returns the observation and ``{"action_mask": int8 (actions,)}``, with ``"scenario"`` when
+        scenarios are drawn from a range.
+        """
+        check_options(options, allowed=())
+        super().reset(seed=seed)
+        generator = self.np_random
+        if seed is not None or self._stream_source is not generator:
+            # Without a seed the stream goes on, as it does in a batch that resets itself.
+            self._noise["counter"] = noise.first_counter(generator)
+            self._stream_source = generator
+        if isinstance(self.scenarios, ScenarioRange):
+            scenario = draw_scenario(self.scenarios, self._noise)
+            self._set_scenario(scenario)
+            self._features = self.scenarios.features(scenario)
+        observation, mask = self._buffers()
+        self.kernel.reset_batch(
+            self._record,
+            self._states,
+            self._noise,
+            self._elapsed,
+            self._ended,
+            np.ones(1, np.bool_),
+            self._is_outcome,
+            observation[np.newaxis, : self._size],
+            mask[np.newaxis],
+        )
+        self._is_running = True
+        self._on_reset()
+        if self.render_mode == "human":
+            self.render()
+        return observation, self._info(mask)
+
+    def step(
+        self, action: Any
+    ) -> tuple[NDArray[np.float32], SupportsFloat, bool, bool, dict[str, Any]]:
+        """Take ``action``. The reward is money received minus money spent.
+
+        Raises
+        ------
+        ValueError
+            ``action`` is not one of 0, …, actions − 1.
+        gymnasium.error.ResetNeeded
+            Before the first reset, or after the end of the episode.
+        """
+        if not self._is_running:
+            raise gym.error.ResetNeeded("the episode has not begun or is over: call reset() first")
+        if type(action) is not int:
+            action = as_action(action)
+        if not 0 <= action < self.kernel.num_actions:
+            raise ValueError(
+                f"action = {action!r}: allowed are the whole numbers 0 to "
+                f"{self.kernel.num_actions - 1} {self.action_names}"
+            )
+        observation, mask = self._buffers()
+        reward, terminated = self.kernel.step_one(
+            self._record,
+            self._states,
+            self._noise,
+            action,
+            self._is_outcome,
+            observation[: self._size] if self._features is not None else observation,
+            mask,
+        )
+        self._is_running = not terminated
+        if self.render_mode is not None:
+            self._on_step(action, reward)
+            if self.render_mode == "human":
+                self.render()
+        return observation, reward, terminated, False, self._info(mask)
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are allowed now, bool (actions,), as sb3-contrib asks for it."""
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before action_masks()")
+        _, allowed, _ = self.kernel.describe(self._record, self._states, self.observation)
+        return allowed[0]
+
+    def show_policy(self, policy: Any) -> None:
+        """Draw the decisions of ``policy`` behind the episode in the pictures; None draws none.
+
+        ``policy`` has stable-baselines3's ``predict``: an optimum from ``baselines.solve``, a
+        reference policy or a trained model. A family draws it where the observation tells what the
+        picture shows: not with outcome observations, which a map over the states cannot use.
+        """
+        if policy is not None and not callable(getattr(policy, "predict", None)):
+            raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
+        self._overlay = policy
+
+    def render(self) -> Any:
+        """Return the picture: text for ``ansi``, uint8 (height, width, 3) for ``rgb_array``."""
+        if self.render_mode is None:
+            gym.logger.warn(
+                "render() was called on an environment without render_mode; name one of "
+                f"{self.metadata['render_modes']} in gym.make"
+            )
+            return None
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before render()")
+        if self.render_mode == "ansi":
+            return self._text()
+        frame = self._frame()
+        if self.render_mode == "rgb_array":
+            return frame
+        from qc_gym.core.viewer import Viewer  # pygame is needed for a window only
+
+        if self._viewer is None:
+            self._viewer = Viewer(self.metadata["render_fps"])
+        self._viewer.show(frame)
+        return None
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._viewer is not None:
+            self._viewer.close()
+            self._viewer = None
+
+    def _frame(self) -> NDArray[np.uint8]:
+        """Return the picture of the present state, uint8 (height, width, 3)."""
+        raise NotImplementedError
+
+    def _text(self) -> str:
+        """Return the present state in words."""
+        raise NotImplementedError
+
+    def _on_reset(self) -> None:
+        """Note for the pictures that an episode begins."""
+
+    def _on_step(self, action: int, reward: float) -> None:
+        """Note for the pictures what happened."""
+
+    def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Return new arrays for an observation and its mask: a user keeps what was handed out."""
+        observation = np.empty(self.observation_space.shape or (0,), np.float32)
+        if self._features is not None:
+            observation[self._size :] = self._features
+        return observation, np.empty(self.kernel.num_actions, np.int8)
+
+    def _info(self, mask: NDArray[np.int8]) -> dict[str, Any]:
+        if self._features is None:
+            return {"action_mask": mask}
+        return {"action_mask": mask, "scenario": self._scenario}
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The specification, with a scenario object replaced by its fields so that JSON holds it."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec.kwargs = plain_kwargs(spec.kwargs)
+        self._spec = spec
+
+    _spec: EnvSpec | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_viewer": None}
+
+
+def observation_space(
+    kernel: Kernel, scenarios: Scenario | ScenarioRange, observation: str
+) -> gym.Space[NDArray[np.float32]]:
+    """Return the space of one observation: [0, 1] in every direction, float32."""
+    extra = len(scenarios.ranges) if isinstance(scenarios, ScenarioRange) else 0
+    return gym.spaces.Box(0.0, 1.0, (kernel.observation_size(observation) + extra,), np.float32)
+
+
+def draw_scenario(scenarios: ScenarioRange, stream: NDArray[np.void]) -> Scenario:
+    """Draw a scenario for the sub-environment of ``stream``, shape (1,), advancing the stream."""
+    return scenarios.draw(np.random.default_rng(int(noise.next_bits(stream[0]))))
+
+
+def check_choice(name: str, value: Any, allowed: Any) -> Any:
+    """Return ``value`` if it is one of ``allowed``; else raise a ValueError that lists them."""
+    if value not in allowed:
+        raise ValueError(f"{name} = {value!r}: allowed are {', '.join(map(repr, allowed))}")
+    return value
+
+
+def check_options(options: Mapping[str, Any] | None, allowed: tuple[str, ...]) -> None:
+    """Raise a ValueError for an option of ``reset`` that is not known."""
+    for name in options or ():
+        check_choice("options: the option", name, allowed)
+
+
+def as_action(action: Any) -> int:
+    """Return the action, a whole number of any integer type or an array of one; else raise."""
+    array = np.asarray(action)
+    if array.size != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"action = {action!r}: one whole number is needed")
+    return int(array.item())
+
+
+def plain_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments of an environment as JSON can hold them."""
+    return {name: plain(value) if name == "scenario" else value for name, value in kwargs.items()}
+
+
+def plain(source: Any) -> Any:
+    """Return what describes a scenario, or a list of that, as JSON can hold it."""
+    if isinstance(source, Record):
+        return source.model_dump(mode="json")
+    if isinstance(source, ScenarioRange):
+        return plain(source.fields)
+    if isinstance(source, os.PathLike):
+        return os.fspath(source)
+    if isinstance(source, Mapping):
+        return {name: plain(value) for name, value in source.items()}
+    if isinstance(source, Sequence) and not isinstance(source, str):
+        return [plain(one) for one in source]
+    return source

@@ -1,0 +1,134 @@
+"""Binding the generic loops to one family's world."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from qc_gym.core import loops, noise
+
+_CORE_VERSION = hashlib.sha256(
+    "".join(inspect.getsource(module) for module in (loops, noise)).encode()
+).hexdigest()[:12]
+_COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A family's compiled world: its state layout and the loops over it.
+
+    Attributes
+    ----------
+    module
+        The family's ``dynamics`` module, where the kernel is ``KERNEL``. A pickle holds this name
+        only: compiled loops that came with it would not be found in the cache on disk.
+    scenario_dtype, state_dtype
+        Record layouts. Fields of the state whose names are in ``hidden`` are the truth, which no
+        observation reads.
+    num_actions, belief_size, outcome_size
+        Number of actions, and length of the two observations.
+    reset_batch, step_batch, step_one, describe_batch, roll_out
+        See :mod:`qc_gym.core.loops`.
+    """
+
+    module: str
+    scenario_dtype: np.dtype[np.void]
+    state_dtype: np.dtype[np.void]
+    num_actions: int
+    belief_size: int
+    outcome_size: int
+    reset_batch: Callable[..., None]
+    step_batch: Callable[..., None]
+    step_one: Callable[..., tuple[float, bool]]
+    describe_batch: Callable[..., None]
+    roll_out: Callable[..., int]
+
+    def __reduce__(self) -> tuple[Callable[[str], Kernel], tuple[str]]:
+        return _kernel_of, (self.module,)
+
+    def observation_size(self, observation: str) -> int:
+        """Return the length of the observation named ``"belief"`` or ``"outcome"``."""
+        return self.outcome_size if observation == "outcome" else self.belief_size
+
+    def describe(
+        self, scenario: NDArray[np.void], states: NDArray[np.void], observation: str
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint64]]:
+        """Return observations (n, size), allowed actions (n, actions) and keys (n,) of ``states``.
+
+        ``scenario`` is the one record, shape (1,), that all states belong to.
+        """
+        n = len(states)
+        observations = np.empty((n, self.observation_size(observation)), np.float32)
+        masks = np.empty((n, self.num_actions), np.int8)
+        keys = np.empty(n, np.uint64)
+        self.describe_batch(
+            scenario,
+            states,
+            observation == "outcome",
+            observations,
+            masks,
+            keys,
+        )
+        return observations, masks.astype(bool), keys
+
+
+def bind(dynamics: dict[str, Any]) -> Kernel:
+    """Compile the generic loops over a family's world.
+
+    Parameters
+    ----------
+    dynamics
+        ``globals()`` of the family's ``dynamics`` module, which defines ``SCENARIO``, ``STATE``,
+        ``NUM_ACTIONS``, ``BELIEF_SIZE``, ``OUTCOME_SIZE`` and the compiled functions ``reset``,
+        ``step``, ``observe_belief``, ``observe_outcome``, ``allow`` and ``identify``.
+    """
+    scope = dict(dynamics)
+    scope.update(np=np, uniform=noise.uniform)
+    # Without reference counts: the loops allocate nothing, and counting each row that is handed to
+    # the family's functions costs as much as the step itself.
+    flags: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+    for helper in ("observe", "find"):
+        scope[helper] = njit(inline="always", **flags)(_transplant(helper, scope))
+    compiled = {
+        name: njit(cache=True, **flags)(_transplant(name, scope)) for name in _COMPILED_LOOPS
+    }
+    return Kernel(
+        module=dynamics["__name__"],
+        scenario_dtype=dynamics["SCENARIO"],
+        state_dtype=dynamics["STATE"],
+        num_actions=dynamics["NUM_ACTIONS"],
+        belief_size=dynamics["BELIEF_SIZE"],
+        outcome_size=dynamics["OUTCOME_SIZE"],
+        **compiled,
+    )
+
+
+def _kernel_of(module: str) -> Kernel:
+    kernel: Kernel = importlib.import_module(module).KERNEL
+    return kernel
+
+
+def _transplant(name: str, scope: dict[str, Any]) -> types.FunctionType:
+    """Return the loop ``name`` as if the family's module had defined it.
+
+    numba's cache on disk holds functions of a module and not closures; it files them by source
+    file, qualified name and time stamp of that file. With the family's own file name the entry is
+    the family's own and dies when its dynamics are edited; with the core's version in the name,
+    also when the loops are.
+    """
+    template: types.FunctionType = getattr(loops, name)
+    code = template.__code__.replace(co_filename=scope["__file__"], co_name=name)
+    function = types.FunctionType(code, scope, name, template.__defaults__)
+    function.__module__ = scope["__name__"]
+    function.__qualname__ = f"{name}_{_CORE_VERSION}"
+    function.__doc__ = template.__doc__
+    return function

@@ -1,0 +1,127 @@
+"""The loops over a family's world, as templates.
+
+Each function below is plain Python whose free names (``reset``, ``step``, ``observe_belief``,
+``observe_outcome``, ``allow``, ``identify``) are those of a family's ``dynamics`` module.
+:func:`qc_gym.core.kernel.bind` compiles them once for each family; nothing here is called as it stands.
+
+Arguments that recur, for n sub-environments:
+
+``scenarios``                  records (n,), or (1,) when all play the same: the parameters
+``states, noise``              records (n,): the world, the random stream
+``elapsed``                    int64 (n,): steps since the reset
+``ended``                      bool (n,): the episode is over and the sub-environment not yet reset
+``outcome``                    bool: which of the two observations to write
+``observations, masks``        float32 (n, size) and int8 (n, actions): written
+"""
+
+# ruff: noqa: F821
+import numpy as np
+
+from qc_gym.core.noise import uniform
+
+
+def observe(scenario, state, outcome, observation, mask):
+    """Write what the agent sees, and which actions are allowed."""
+    if outcome:
+        observe_outcome(scenario, state, observation)
+    else:
+        observe_belief(scenario, state, observation)
+    allow(scenario, state, mask)
+
+
+def reset_batch(scenarios, states, noise, elapsed, ended, selected, outcome, observations, masks):
+    """Start a new episode in each selected sub-environment."""
+    stride = np.int64(len(scenarios) > 1)
+    for i in range(len(selected)):
+        if selected[i]:
+            scenario = scenarios[i * stride]
+            reset(scenario, states[i], noise[i])
+            elapsed[i] = 0
+            ended[i] = False
+            observe(scenario, states[i], outcome, observations[i], masks[i])
+
+
+def step_batch(
+    scenarios,
+    states,
+    noise,
+    elapsed,
+    ended,
+    actions,
+    max_steps,
+    outcome,
+    observations,
+    rewards,
+    terminated,
+    truncated,
+    masks,
+):
+    """Take one step in each sub-environment; one whose episode has ended is reset instead."""
+    stride = np.int64(len(scenarios) > 1)
+    for i in range(len(actions)):
+        scenario, state = scenarios[i * stride], states[i]
+        if ended[i]:
+            reset(scenario, state, noise[i])
+            elapsed[i] = 0
+            rewards[i] = 0.0
+            terminated[i] = False
+            truncated[i] = False
+        else:
+            rewards[i], terminated[i] = step(scenario, state, actions[i], noise[i])
+            elapsed[i] += 1
+            truncated[i] = elapsed[i] >= max_steps
+        ended[i] = terminated[i] | truncated[i]
+        observe(scenario, state, outcome, observations[i], masks[i])
+
+
+def step_one(scenarios, states, noise, action, outcome, observation, mask):
+    """Take one step in the only sub-environment; return its reward and whether it terminated."""
+    reward, terminated = step(scenarios[0], states[0], action, noise[0])
+    observe(scenarios[0], states[0], outcome, observation, mask)
+    return reward, terminated
+
+
+def describe_batch(scenarios, states, outcome, observations, masks, keys):
+    """Write the observation, the mask and the key of each of the given states."""
+    stride = np.int64(len(scenarios) > 1)
+    for i in range(len(states)):
+        scenario = scenarios[i * stride]
+        observe(scenario, states[i], outcome, observations[i], masks[i])
+        keys[i] = identify(scenario, states[i], outcome)
+
+
+def find(keys, key):
+    """Return the row of ``key`` in the ascending array ``keys``, or −1."""
+    if key < len(keys) and keys[key] == key:
+        return np.int64(key)  # families whose keys are 0, 1, 2, … need no search
+    row = np.searchsorted(keys, key)
+    return row if row < len(keys) and keys[row] == key else -1
+
+
+def roll_out(scenarios, states, noise, outcome, keys, probabilities, max_steps, returns, lengths):
+    """Play whole episodes of a tabulated policy, one after another.
+
+    ``keys`` uint64 (rows,), ascending; ``probabilities`` float64 (rows, actions): row r is played
+    in the states that ``identify`` gives ``keys[r]``. Writes ``returns`` and ``lengths``, both
+    (episodes,). Returns −1, or the key of a state that is not in the table.
+    """
+    scenario, state, stream = scenarios[0], states[0], noise[0]
+    last = probabilities.shape[1] - 1
+    for episode in range(len(returns)):
+        reset(scenario, state, stream)
+        total, length, terminated = 0.0, 0, False
+        while not terminated and length < max_steps:
+            key = identify(scenario, state, outcome)
+            row = find(keys, key)
+            if row < 0:
+                return np.int64(key)
+            action, threshold = 0, uniform(stream)
+            while action < last and threshold >= probabilities[row, action]:
+                threshold -= probabilities[row, action]
+                action += 1
+            reward, terminated = step(scenario, state, action, stream)
+            total += reward
+            length += 1
+        returns[episode] = total
+        lengths[episode] = length
+    return np.int64(-1)

@@ -1,0 +1,319 @@
+"""Scenarios: the parameters of an environment, validated before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+Model = TypeVar("Model", bound=BaseModel)
+MAX_CORNERS = 512
+"""Most combinations of ends and choices for which a range is checked when it is made."""
+
+
+class ScenarioError(ValueError):
+    """A scenario, or a part of one, that cannot be used; the message names the field."""
+
+
+def close_names(name: str, known: Sequence[str]) -> str:
+    """Return the hint of an error message about an unknown name."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    return f"{hint}Known: {', '.join(known)}"
+
+
+class Record(BaseModel):
+    """Base of everything read from a mapping: frozen, no unknown fields, no NaN, no coercion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Scenario(Record):
+    """Base of the parameters of a family of environments.
+
+    Subclasses declare the fields, the named ``presets`` (the first is the default) and
+    :meth:`record`.
+    """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def record(self) -> NDArray[np.void]:
+        """Return the parameters as the kernel reads them: one record, shape (1,)."""
+        raise NotImplementedError
+
+    @classmethod
+    def parse(cls, source: Any = None) -> Self | ScenarioRange:
+        """Return the scenario, or the range of scenarios, that ``source`` describes.
+
+        Parameters
+        ----------
+        source
+            The name of a preset, a mapping of fields, the path of a YAML file that holds such a
+            mapping, a scenario or a range; None is the first preset.
+
+        Raises
+        ------
+        ScenarioError
+            An unknown preset, a file that is not a mapping, an unknown field or a value that is
+            not allowed; the message names it.
+        """
+        if isinstance(source, cls):
+            return source
+        if isinstance(source, ScenarioRange):
+            if source.scenario_type is cls:
+                return source
+            raise ScenarioError(
+                f"scenario: expected a range of {cls.__name__}, "
+                f"got one of {source.scenario_type.__name__}"
+            )
+        if source is None:
+            source = next(iter(cls.presets))
+        if isinstance(source, Mapping):
+            return cls._from_mapping(source)
+        if isinstance(source, str) and source in cls.presets:
+            return cls._from_mapping(cls.presets[source])
+        if isinstance(source, str | os.PathLike):
+            return cls._from_file(source)
+        raise ScenarioError(
+            f"scenario: got {source!r} of type {type(source).__name__}; allowed are the name of "
+            f"a preset, a mapping of fields, the path of a YAML file or a {cls.__name__}"
+        )
+
+    @classmethod
+    def _from_file(cls, source: str | os.PathLike[str]) -> Self | ScenarioRange:
+        path = Path(source)
+        if path.suffix not in {".yaml", ".yml"}:
+            raise ScenarioError(
+                f"scenario: unknown preset {str(source)!r}; {close_names(str(source), list(cls.presets))}"
+            )
+        return cls._from_mapping(read_mapping(path), where=str(path))
+
+    @classmethod
+    def _from_mapping(
+        cls, fields: Mapping[str, Any], where: str = "scenario"
+    ) -> Self | ScenarioRange:
+        fields = _copy(fields)
+        ranges = dict(find_ranges(fields))
+        if ranges:
+            return ScenarioRange(cls, fields, ranges)
+        return cls._validated(fields, where)
+
+    @classmethod
+    def _validated(cls, fields: Mapping[str, Any], where: str = "scenario") -> Self:
+        return validated(cls, fields, where)
+
+
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """Read a YAML file that holds a mapping.
+
+    Raises
+    ------
+    ScenarioError
+        No such file, not YAML (with the line), or not a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(content, Mapping):
+        raise ScenarioError(
+            f"{path}: holds a {type(content).__name__}; a mapping of field names to values is needed"
+        )
+    return content
+
+
+def validated(model: type[Model], fields: Mapping[str, Any], where: str) -> Model:
+    """Return the model of ``fields``, or raise a ScenarioError that names each bad field."""
+    try:
+        return model.model_validate(dict(fields))
+    except ValidationError as error:
+        raise ScenarioError("\n".join(explain(model, error, where))) from None
+
+
+def explain(model: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
+    """Yield a line for each field that failed: its name, its value, what is allowed."""
+    for problem in error.errors():
+        path = [str(part) for part in problem["loc"]]
+        field = ".".join(path)
+        if problem["type"] == "extra_forbidden":
+            known = known_fields(model, problem["loc"][:-1])
+            yield f"{where}: unknown field {field!r}; {close_names(path[-1], known)}"
+        elif problem["type"] == "missing":
+            yield f"{where}: field {field!r} is missing"
+        elif problem["type"] == "value_error" and not field:
+            yield f"{where}: {problem['ctx']['error']}"
+        else:
+            message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            yield f"{where}: {field} = {problem['input']!r}: {message}"
+
+
+def known_fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    """Return the names of the fields of the part of ``model`` at ``path``."""
+    schema = model.model_json_schema()
+    node: Mapping[str, Any] = schema
+    for part in path:
+        node = _resolve(schema, node)
+        if "oneOf" in node and "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
+            continue
+        node = node.get("properties", {}).get(part, node.get("items", {}))
+    return list(_resolve(schema, node).get("properties", {}))
+
+
+def _resolve(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = node.get("$ref", "")
+    return schema["$defs"][reference.rsplit("/", 1)[-1]] if reference else node
+
+
+def find_ranges(
+    fields: Mapping[str, Any], prefix: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+    """Yield (path, range) for each value in ``fields`` that is ``{low, high}`` or ``{choices}``."""
+    for name, value in fields.items():
+        if not isinstance(value, Mapping):
+            continue
+        if set(value) in ({"low", "high"}, {"choices"}):
+            yield (*prefix, str(name)), value
+        else:
+            yield from find_ranges(value, (*prefix, str(name)))
+
+
+class ScenarioRange:
+    """Scenarios that differ from episode to episode.
+
+    Some fields are ``{low, high}`` (uniform between them; whole numbers when both are) or
+    ``{choices: […]}`` (each equally likely). Every reset draws a scenario, and the observation is
+    extended by one feature for each such field, scaled to [0, 1] over its range.
+
+    Parameters
+    ----------
+    scenario_type
+        The family's scenario.
+    fields
+        The mapping, ranges included.
+    ranges
+        The ranges in it by path, as :func:`find_ranges` gives them.
+
+    Raises
+    ------
+    ScenarioError
+        A bound that is not a number, ``low`` ≥ ``high``, empty choices, or a combination of ends
+        and choices that is not a valid scenario. Each end and each choice is tried, and all their
+        combinations where there are at most ``MAX_CORNERS``.
+    """
+
+    def __init__(
+        self,
+        scenario_type: type[Scenario],
+        fields: Mapping[str, Any],
+        ranges: Mapping[tuple[str, ...], Mapping[str, Any]],
+    ) -> None:
+        self.scenario_type = scenario_type
+        self.fields = fields
+        self.ranges = dict(ranges)
+        for path, spread in self.ranges.items():
+            _check_range(".".join(path), spread)
+        for corner in _corners([_ends(spread) for spread in self.ranges.values()]):
+            self._at(dict(zip(self.ranges, corner, strict=True)))
+
+    def draw(self, generator: np.random.Generator) -> Scenario:
+        """Return a scenario of the range."""
+        shares = generator.random(len(self.ranges))
+        return self._at(dict(zip(self.ranges, shares, strict=True)))
+
+    def features(self, scenario: Scenario) -> NDArray[np.float32]:
+        """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,)."""
+        dumped = scenario.model_dump()
+        features = []
+        for path, spread in self.ranges.items():
+            value: Any = dumped
+            for name in path:
+                value = value[name]
+            if "choices" in spread:
+                choices = list(spread["choices"])
+                features.append(choices.index(value) / max(len(choices) - 1, 1))
+            else:
+                features.append((value - spread["low"]) / (spread["high"] - spread["low"]))
+        return np.array(features, np.float32)
+
+    def _at(self, shares: Mapping[tuple[str, ...], float]) -> Scenario:
+        """Return the scenario at the given share, in [0, 1), of each range."""
+        fields: dict[str, Any] = _copy(self.fields)
+        for path, spread in self.ranges.items():
+            target = fields
+            for name in path[:-1]:
+                target = target[name]
+            target[path[-1]] = _pick(spread, shares[path])
+        return self.scenario_type._validated(fields, "scenario (drawn from a range)")
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, ScenarioRange)
+            and self.scenario_type is other.scenario_type
+            and self.fields == other.fields
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it holds mappings
+
+    def __repr__(self) -> str:
+        return f"ScenarioRange({self.scenario_type.__name__}, {dict(self.fields)})"
+
+
+def _ends(spread: Mapping[str, Any]) -> list[float]:
+    """Return the shares, in [0, 1), that pick the two ends of a range, or each of its choices."""
+    if "choices" in spread:
+        size = len(spread["choices"])
+        return [(i + 0.5) / size for i in range(size)]
+    return [0.0, 1.0 - 2.0**-53]
+
+
+def _corners(ends: Sequence[Sequence[float]]) -> Iterator[Sequence[float]]:
+    """Yield combinations of one of each of ``ends``: all of them, or enough to have each once."""
+    if math.prod(map(len, ends)) <= MAX_CORNERS:
+        yield from itertools.product(*ends)
+        return
+    for i in range(max(map(len, ends))):
+        yield [shares[i % len(shares)] for shares in ends]
+
+
+def _check_range(field: str, spread: Mapping[str, Any]) -> None:
+    if "choices" in spread:
+        if not isinstance(spread["choices"], list | tuple) or not spread["choices"]:
+            raise ScenarioError(
+                f"scenario: {field}.choices = {spread['choices']!r}: a non-empty list is needed"
+            )
+        return
+    for end in ("low", "high"):
+        if isinstance(spread[end], bool) or not isinstance(spread[end], int | float):
+            raise ScenarioError(f"scenario: {field}.{end} = {spread[end]!r}: a number is needed")
+    if not spread["low"] < spread["high"]:
+        raise ScenarioError(
+            f"scenario: {field}.low = {spread['low']!r}: must be less than high = {spread['high']!r}"
+        )
+
+
+def _pick(spread: Mapping[str, Any], share: float) -> Any:
+    if "choices" in spread:
+        return spread["choices"][int(share * len(spread["choices"]))]
+    low, high = spread["low"], spread["high"]
+    if isinstance(low, int) and isinstance(high, int):
+        return low + int(share * (high - low + 1))
+    return low + share * (high - low)
+
+
+def _copy(value: Any) -> Any:
+    """Return a copy in which no mapping or list is shared with ``value``."""
+    if isinstance(value, Mapping):
+        return {name: _copy(one) for name, one in value.items()}
+    return [_copy(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,414 @@
+"""The vector environment, generic over families: one compiled loop over all sub-environments."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numba import njit
+from numpy.typing import NDArray
+
+from qc_gym.core import noise
+from qc_gym.core.env import (
+    OBSERVATIONS,
+    QCEnv,
+    check_choice,
+    check_options,
+    draw_scenario,
+    observation_space,
+    plain_kwargs,
+)
+from qc_gym.core.scenario import Scenario, ScenarioError, ScenarioRange
+
+
+@njit(cache=True)
+def first_out_of_range(actions: NDArray[np.int64], num_actions: int) -> int:
+    """Return the index of the first action that is not one of 0, …, num_actions − 1, or −1."""
+    for i in range(len(actions)):
+        if actions[i] < 0 or actions[i] >= num_actions:
+            return i
+    return -1
+
+
+_UNLIMITED = np.iinfo(np.int64).max
+
+
+class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+    """``num_envs`` sub-environments of one family, stepped by one compiled loop.
+
+    Equal bit for bit, infos included, to ``gymnasium.vector.SyncVectorEnv`` over scalar
+    environments seeded alike.
+
+    Parameters
+    ----------
+    num_envs
+        Number of sub-environments.
+    scenario, observation, render_mode
+        As for the scalar environment; ``scenario`` may also be a list of ``num_envs`` of them, one
+        for each sub-environment.
+    autoreset_mode
+        What happens to a sub-environment whose episode is over: reset by the next step
+        (``NEXT_STEP``), within the same step (``SAME_STEP``, with ``final_obs`` and ``final_info``)
+        or by the user (``DISABLED``, with ``options={"reset_mask": bool (num_envs,)}``).
+    max_episode_steps
+        Steps after which an episode is truncated; None for no limit.
+    """
+
+    env_type: ClassVar[type[QCEnv]]
+
+    def __init__(
+        self,
+        num_envs: int = 1,
+        scenario: Any = None,
+        observation: str = "belief",
+        autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
+            raise ValueError(f"num_envs = {num_envs!r}: a whole number of at least 1 is needed")
+        if max_episode_steps is not None and (
+            isinstance(max_episode_steps, bool)
+            or not isinstance(max_episode_steps, int)
+            or max_episode_steps < 1
+        ):
+            raise ValueError(
+                f"max_episode_steps = {max_episode_steps!r}: a whole number of at least 1, or None"
+            )
+        self.num_envs = num_envs
+        self.kernel = self.env_type.kernel
+        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        self.observation = check_choice("observation", observation, OBSERVATIONS)
+        if render_mode is not None:
+            check_choice("render_mode", render_mode, ("ansi", "rgb_array"))
+        self.render_mode = render_mode
+        self.max_episode_steps = max_episode_steps
+        self.metadata = {
+            **self.env_type.metadata,
+            "render_modes": ["ansi", "rgb_array"],
+            "autoreset_mode": self.autoreset_mode,
+        }
+        self._init_scenarios(scenario)
+        self.single_observation_space = observation_space(self.kernel, self.scenarios, observation)
+        self.single_action_space = gym.spaces.Discrete(self.kernel.num_actions)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._size = self.kernel.observation_size(observation)
+        self._states = np.zeros(num_envs, self.kernel.state_dtype)
+        self._noise = np.zeros(num_envs, noise.NOISE)
+        self._elapsed = np.zeros(num_envs, np.int64)
+        self._ended = np.ones(num_envs, np.bool_)
+        self._stream_source: np.random.Generator | None = None
+
+    def _init_scenarios(self, source: Any) -> None:
+        """Set ``scenarios`` and the kernel's records: one shared record, or a row for each."""
+        parse = self.env_type.scenario_type.parse
+        self._features: NDArray[np.float32] | None = None
+        self._drawn: NDArray[np.object_] | None = None
+        if isinstance(source, Sequence) and not isinstance(source, str):
+            if len(source) != self.num_envs:
+                raise ScenarioError(
+                    f"scenario: a list of {len(source)} was given for num_envs = {self.num_envs}"
+                )
+            each = [parse(one) for one in source]
+            if not all(isinstance(one, Scenario) for one in each):
+                raise ScenarioError("scenario: a list of scenarios may not hold a range")
+            self.scenarios: Scenario | ScenarioRange = each[0]
+            self._each: Sequence[Scenario] = each  # type: ignore[assignment]
+            self._records = np.concatenate([one.record() for one in self._each])
+            return
+        self.scenarios = parse(source)
+        if isinstance(self.scenarios, ScenarioRange):
+            self._records = np.zeros(self.num_envs, self.kernel.scenario_dtype)
+            self._features = np.zeros((self.num_envs, len(self.scenarios.ranges)), np.float32)
+            self._drawn = np.full(self.num_envs, None, object)
+        else:
+            self._each = (self.scenarios,) * self.num_envs
+            self._records = self.scenarios.record()
+
+    @property
+    def scenario_of(self) -> Sequence[Scenario]:
+        """The scenario that each sub-environment is playing."""
+        return self._each if self._drawn is None else tuple(self._drawn)
+
+    @property
+    def states(self) -> NDArray[np.void]:
+        """The states of the worlds, hidden truth included, records (num_envs,); a copy."""
+        return self._states.copy()
+
+    @property
+    def records(self) -> NDArray[np.void]:
+        """The parameters that each sub-environment plays, records (num_envs,); (1,) if the same."""
+        return self._records
+
+    def reset(
+        self,
+        *,
+        seed: int | Sequence[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Start an episode in every sub-environment, or in those of ``options["reset_mask"]``.
+
+        Sub-environment i is seeded with ``seed + i``, or with ``seed[i]`` of a list; None goes on
+        with its stream.
+        """
+        check_options(options, allowed=("reset_mask",))
+        selected = self._selected(options)
+        self._seed(seed, selected)
+        if isinstance(self.scenarios, ScenarioRange):
+            self._draw_scenarios(selected)
+        observations, masks = self._buffers()
+        if not selected.all():
+            self._describe(observations, masks)  # the others show again what they last showed
+            masks[...] = 0
+        if self._features is not None:
+            observations[:, self._size :] = self._features
+        self._reset_selected(selected, observations, masks)
+        return observations, self._infos(masks, selected.copy())
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[
+        NDArray[np.float32],
+        NDArray[np.float64],
+        NDArray[np.bool_],
+        NDArray[np.bool_],
+        dict[str, Any],
+    ]:
+        """Take one action in each sub-environment.
+
+        Parameters
+        ----------
+        actions
+            Integers, shape (num_envs,). Those of sub-environments that are due for a reset
+            (``NEXT_STEP``) are not used, but must be valid.
+
+        Raises
+        ------
+        ValueError
+            Wrong shape or type, or an action out of range; nothing has moved then.
+        gymnasium.error.ResetNeeded
+            Before the first reset, or (``DISABLED``) a sub-environment whose episode is over.
+        """
+        actions = self._checked(actions)
+        if isinstance(self.scenarios, ScenarioRange) and self._ended.any():
+            self._draw_scenarios(self._ended)
+        n = self.num_envs
+        observations, masks = self._buffers()
+        rewards = np.empty(n, np.float64)
+        terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
+        self.kernel.step_batch(
+            self._records,
+            self._states,
+            self._noise,
+            self._elapsed,
+            self._ended,
+            actions,
+            self.max_episode_steps or _UNLIMITED,
+            self.observation == "outcome",
+            observations,
+            rewards,
+            terminated,
+            truncated,
+            masks,
+        )
+        infos: dict[str, Any] = {}
+        if self._features is not None:
+            observations[:, self._size :] = self._features
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
+            infos = self._final(observations, masks)
+            selected = self._ended.copy()
+            if isinstance(self.scenarios, ScenarioRange):
+                self._draw_scenarios(selected)
+                assert self._features is not None
+                observations[:, self._size :] = self._features
+            self._reset_selected(selected, observations, masks)
+        infos.update(self._infos(masks, np.ones(n, np.bool_)))
+        return observations, rewards, terminated, truncated, infos
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Return which actions are allowed now, bool (num_envs, actions)."""
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before action_masks()")
+        observations, masks = self._buffers()
+        self._describe(observations, masks)
+        return masks.astype(bool)
+
+    def render(self) -> tuple[Any, ...] | None:
+        """Return a picture of each sub-environment, without the history of its episode."""
+        if self.render_mode is None:
+            return super().render()
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before render()")
+        frames = []
+        for i, scenario in enumerate(self.scenario_of):
+            env = self.env_type(scenario, self.observation, self.render_mode)
+            env.reset(seed=0)
+            env._states[:] = self._states[i]
+            env._on_reset()
+            frames.append(env.render())
+        return tuple(frames)
+
+    def _seed(self, seed: int | Sequence[int | None] | None, selected: NDArray[np.bool_]) -> None:
+        """Start the streams of the selected sub-environments where ``seed`` says."""
+        counters: dict[int, int] = {}
+        if seed is not None:
+            if isinstance(seed, int | np.integer):
+                seeds: Sequence[int | None] = [int(seed) + i for i in range(self.num_envs)]
+            else:
+                seeds = list(seed)
+            if len(seeds) != self.num_envs:
+                raise ValueError(
+                    f"seed: a list of {len(seeds)} was given for num_envs = {self.num_envs}"
+                )
+            for i, one in enumerate(seeds):
+                if one is not None and selected[i]:
+                    counters[i] = noise.first_counter(seeding.np_random(one)[0])
+        if isinstance(seed, int | np.integer):
+            super().reset(seed=int(seed))
+        elif self._stream_source is not self.np_random:
+            self._noise[:] = noise.streams(self.np_random, self.num_envs)
+        self._stream_source = self.np_random
+        for i, counter in counters.items():
+            self._noise[i]["counter"] = counter
+
+    def _selected(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
+        if not options or "reset_mask" not in options:
+            return np.ones(self.num_envs, np.bool_)
+        mask = options["reset_mask"]
+        if (
+            not isinstance(mask, np.ndarray)
+            or mask.dtype != np.bool_
+            or mask.shape != (self.num_envs,)
+            or not mask.any()
+        ):
+            raise ValueError(
+                f"options['reset_mask'] = {mask!r}: a bool array of shape ({self.num_envs},) with "
+                "at least one True is needed"
+            )
+        if self._stream_source is None and not mask.all():
+            raise gym.error.ResetNeeded("the first reset must be of all sub-environments")
+        return mask
+
+    def _checked(self, actions: Any) -> NDArray[np.int64]:
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before step()")
+        given = np.asarray(actions)
+        if given.shape != (self.num_envs,) or given.dtype.kind not in "iu":
+            raise ValueError(
+                f"actions: whole numbers of shape ({self.num_envs},) are needed, got "
+                f"{given.dtype} of shape {given.shape}"
+            )
+        checked = np.require(
+            given, np.int64, ["C", "W", "A"]
+        )  # else the loop is compiled once more
+        wrong = first_out_of_range(checked, self.kernel.num_actions)
+        if wrong >= 0:
+            raise ValueError(
+                f"actions[{wrong}] = {given[wrong]}: allowed are the whole numbers 0 to "
+                f"{self.kernel.num_actions - 1} {self.env_type.action_names}"
+            )
+        if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
+            i = int(self._ended.argmax())
+            raise gym.error.ResetNeeded(
+                f"the episode of sub-environment {i} is over: reset it with "
+                "options={'reset_mask': …} first"
+            )
+        return checked
+
+    def _draw_scenarios(self, selected: NDArray[np.bool_]) -> None:
+        assert isinstance(self.scenarios, ScenarioRange)
+        assert self._features is not None
+        assert self._drawn is not None
+        for i in np.flatnonzero(selected):
+            scenario = draw_scenario(self.scenarios, self._noise[i : i + 1])
+            self._drawn[i] = scenario
+            self._records[i] = scenario.record()[0]
+            self._features[i] = self.scenarios.features(scenario)
+
+    def _reset_selected(
+        self,
+        selected: NDArray[np.bool_],
+        observations: NDArray[np.float32],
+        masks: NDArray[np.int8],
+    ) -> None:
+        self.kernel.reset_batch(
+            self._records,
+            self._states,
+            self._noise,
+            self._elapsed,
+            self._ended,
+            selected,
+            self.observation == "outcome",
+            observations,
+            masks,
+        )
+
+    def _describe(self, observations: NDArray[np.float32], masks: NDArray[np.int8]) -> None:
+        self.kernel.describe_batch(
+            self._records,
+            self._states,
+            self.observation == "outcome",
+            observations,
+            masks,
+            np.empty(self.num_envs, np.uint64),
+        )
+
+    def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+        """Return new arrays for observations and masks: a user keeps what was handed out."""
+        shape = self.observation_space.shape or (0,)
+        return np.empty(shape, np.float32), np.empty((shape[0], self.kernel.num_actions), np.int8)
+
+    def _infos(self, masks: NDArray[np.int8], present: NDArray[np.bool_]) -> dict[str, Any]:
+        infos: dict[str, Any] = {"action_mask": masks, "_action_mask": present}
+        if self._drawn is not None:
+            drawn = self._drawn.copy()
+            drawn[~present] = None
+            infos["scenario"] = drawn
+            infos["_scenario"] = present.copy()
+        return infos
+
+    def _final(self, observations: NDArray[np.float32], masks: NDArray[np.int8]) -> dict[str, Any]:
+        """Return what ``SAME_STEP`` hands out of the episodes that are over."""
+        ended = self._ended.copy()
+        final_obs = np.full(self.num_envs, None, object)
+        for i in np.flatnonzero(ended):
+            final_obs[i] = observations[i].copy()
+        final_masks = np.where(ended[:, np.newaxis], masks, np.int8(0))
+        return {
+            "final_obs": final_obs,
+            "_final_obs": ended,
+            "final_info": self._infos(final_masks, ended.copy()),
+            "_final_info": ended.copy(),
+        }
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The specification, with a scenario object replaced by its fields so that JSON holds it."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            kwargs = plain_kwargs(spec.kwargs)
+            if isinstance(kwargs.get("autoreset_mode"), AutoresetMode):
+                kwargs["autoreset_mode"] = kwargs["autoreset_mode"].value
+            spec.kwargs = kwargs
+        self._spec = spec
+
+    _spec: EnvSpec | None = None
+
+
+def vector_type(env_type: type[QCEnv]) -> type[QCVectorEnv]:
+    """Return the vector environment of a scalar one: ``…VectorEnv`` beside ``…Env``."""
+    module = importlib.import_module(env_type.__module__)
+    name = env_type.__name__.removesuffix("Env") + "VectorEnv"
+    found: type[QCVectorEnv] = getattr(module, name)
+    return found

@@ -1,0 +1,1 @@
+"""Sequential sampling: accept a lot, reject it, or inspect one more item."""

@@ -1,0 +1,177 @@
+"""The parameters of sequential sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from qc_gym.core.scenario import Record, Scenario
+from qc_gym.sampling.dynamics import SCENARIO, TABLE_SIZE
+
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Money = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+MAX_LOG_ODDS = 340.0
+"""Half the range of float64 exponents: a product of two tabulated odds stays finite."""
+
+
+class TwoPointPrior(Record):
+    """The lot is bad, with fraction defective ``bad``, with probability ``prob_bad``; else good."""
+
+    kind: Literal["two_point"]
+    good: Rate
+    bad: Rate
+    prob_bad: Rate
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.good >= self.bad:
+            raise ValueError(f"good = {self.good}: must be less than bad = {self.bad}")
+        return self
+
+
+class BetaPrior(Record):
+    """The fraction defective is Beta(a, b); the lot is bad when it exceeds ``limit``."""
+
+    kind: Literal["beta"]
+    a: Positive
+    b: Positive
+    limit: Rate
+
+
+class SequentialSamplingScenario(Scenario):
+    """A supplier's lot and the money at stake.
+
+    Attributes
+    ----------
+    prior
+        What is believed of the fraction defective p before anything is inspected.
+    inspection_cost
+        Money per item inspected.
+    accept_bad_cost, reject_good_cost
+        Losses of a wrong decision, in money; with ``loss="linear"`` in money per unit of
+        |p − limit|.
+    loss
+        ``"indicator"``, or ``"linear"`` (Beta prior only).
+    max_samples
+        Most items that may be inspected.
+    lot_size
+        None: items are independent. Otherwise the lot holds this many items and is sampled without
+        replacement; the number of defectives is round(lot_size · rate) under a two-point prior and
+        BetaBinomial(lot_size, a, b) under a Beta prior.
+    """
+
+    prior: Annotated[TwoPointPrior | BetaPrior, Field(discriminator="kind")]
+    inspection_cost: Money
+    accept_bad_cost: Money
+    reject_good_cost: Money
+    loss: Literal["indicator", "linear"] = "indicator"
+    max_samples: Annotated[int, Field(gt=0, le=10_000)]
+    lot_size: Annotated[int, Field(gt=0, le=10_000_000)] | None = None
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "aql10-rql20": {
+            "prior": {"kind": "two_point", "good": 0.10, "bad": 0.20, "prob_bad": 0.5},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 200.0,
+            "reject_good_cost": 200.0,
+            "max_samples": 400,
+        },
+        "aql10-beta": {
+            "prior": {"kind": "beta", "a": 2.0, "b": 14.0, "limit": 0.10},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 200.0,
+            "reject_good_cost": 200.0,
+            "max_samples": 400,
+        },
+        "lot-200": {
+            "prior": {"kind": "two_point", "good": 0.05, "bad": 0.15, "prob_bad": 0.3},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 300.0,
+            "reject_good_cost": 150.0,
+            "max_samples": 200,
+            "lot_size": 200,
+        },
+        "aql1-rql5": {
+            "prior": {"kind": "two_point", "good": 0.01, "bad": 0.05, "prob_bad": 0.2},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 1000.0,
+            "reject_good_cost": 400.0,
+            "max_samples": 500,
+        },
+        "lot-500-linear": {
+            "prior": {"kind": "beta", "a": 1.0, "b": 19.0, "limit": 0.05},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 5000.0,
+            "reject_good_cost": 2500.0,
+            "loss": "linear",
+            "max_samples": 300,
+            "lot_size": 500,
+        },
+    }
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        prior = self.prior
+        if self.loss == "linear" and prior.kind == "two_point":
+            raise ValueError("loss = 'linear': needs a prior of kind 'beta', which has a limit")
+        if self.lot_size is None:
+            return self
+        if self.lot_size < self.max_samples:
+            raise ValueError(
+                f"lot_size = {self.lot_size}: must be at least max_samples = {self.max_samples}"
+            )
+        if isinstance(prior, TwoPointPrior):
+            good, bad = self.defectives(prior.good), self.defectives(prior.bad)
+            if good == bad:
+                raise ValueError(
+                    f"lot_size = {self.lot_size}: too small to tell prior.good = {prior.good} from "
+                    f"prior.bad = {prior.bad}; both round to {good} defectives"
+                )
+        return self
+
+    def defectives(self, fraction_defective: float) -> int:
+        """Return the number of defectives in the finite lot: round(lot_size · rate)."""
+        assert self.lot_size is not None
+        return round(self.lot_size * fraction_defective)
+
+    def record(self) -> NDArray[np.void]:
+        """Return the parameters as the kernel reads them: one record, shape (1,)."""
+        record = np.zeros(1, SCENARIO)
+        for name in ("max_samples", "inspection_cost", "accept_bad_cost", "reject_good_cost"):
+            record[name] = getattr(self, name)
+        record["scale"] = 1.0 / self.max_samples
+        record["lot_size"] = self.lot_size or 0
+        record["is_beta"] = self.prior.kind == "beta"
+        record["is_linear"] = self.loss == "linear"
+        for name, value in self.prior.model_dump(exclude={"kind"}).items():
+            record[name] = value
+        if isinstance(self.prior, TwoPointPrior) and self.lot_size is not None:
+            record["good_defectives"] = self.defectives(self.prior.good)
+            record["bad_defectives"] = self.defectives(self.prior.bad)
+        record["odds_defective"], record["odds_conforming"] = self._odds_tables()
+        return record
+
+    def _odds_tables(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the factors of the posterior odds that k defectives, k conforming items make.
+
+        Both (TABLE_SIZE,), the prior's odds in the first; NaN where the odds are not such a
+        product, or the product of two factors could overflow.
+        """
+        nothing = np.full(TABLE_SIZE, np.nan)
+        if not isinstance(self.prior, TwoPointPrior) or self.lot_size is not None:
+            return nothing, nothing
+        good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
+        k = np.arange(TABLE_SIZE)
+        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(bad / good)
+        conforming = k * (np.log1p(-bad) - np.log1p(-good))
+        return _tabulated(defective), _tabulated(conforming)
+
+
+def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    safe = np.abs(log_odds) < MAX_LOG_ODDS
+    return np.where(safe, np.exp(np.where(safe, log_odds, 0.0)), np.nan)

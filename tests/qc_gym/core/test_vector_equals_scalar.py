@@ -1,0 +1,332 @@
+"""The vector environment is n scalar ones seeded alike, bit for bit."""
+
+import copy
+import pickle
+import subprocess
+import sys
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import scenario_ranges, scenarios
+
+import qc_gym  # noqa: F401
+
+ID = "qc_gym/SequentialSampling-v0"
+RANGE = {
+    "prior": {"kind": "beta", "a": {"low": 1.0, "high": 3.0}, "b": 9.0, "limit": 0.1},
+    "inspection_cost": {"choices": [0.5, 1, 2]},
+    "accept_bad_cost": 40.0,
+    "reject_good_cost": 30.0,
+    "max_samples": {"low": 3, "high": 6},
+}
+MODES = st.sampled_from(AutoresetMode)
+OBSERVATIONS = st.sampled_from(("belief", "outcome"))
+LIMITS = st.one_of(st.none(), st.integers(1, 9))
+SEEDS = st.integers(0, 2**31)
+
+
+def make_pair(
+    scenario: Any, n: int, mode: AutoresetMode, observation: str, limit: int | None
+) -> tuple[gym.vector.VectorEnv, SyncVectorEnv]:
+    """Return the vector environment and gymnasium's vector of scalar ones."""
+    each = scenario if isinstance(scenario, list) else [scenario] * n
+    vector = gym.make_vec(
+        ID,
+        num_envs=n,
+        scenario=scenario,
+        observation=observation,
+        autoreset_mode=mode,
+        max_episode_steps=limit,
+    )
+    scalar = SyncVectorEnv(
+        [
+            partial(
+                gym.make,
+                ID,
+                scenario=one,
+                observation=observation,
+                max_episode_steps=limit,
+                disable_env_checker=True,
+            )
+            for one in each
+        ],
+        autoreset_mode=mode,
+    )
+    return vector, scalar
+
+
+def assert_identical(actual: Any, expected: Any, where: str = "") -> None:
+    """Assert that types, dtypes, shapes, keys and every bit are the same."""
+    assert type(actual) is type(expected), where
+    if isinstance(actual, dict):
+        assert set(actual) == set(expected), where
+        for key in actual:
+            assert_identical(actual[key], expected[key], f"{where}[{key!r}]")
+    elif isinstance(actual, tuple | list):
+        assert len(actual) == len(expected), where
+        for i, (one, other) in enumerate(zip(actual, expected, strict=True)):
+            assert_identical(one, other, f"{where}[{i}]")
+    elif isinstance(actual, np.ndarray):
+        assert (actual.dtype, actual.shape) == (expected.dtype, expected.shape), where
+        if actual.dtype == object:
+            assert_identical(list(actual), list(expected), where)
+        else:
+            assert actual.tobytes() == expected.tobytes(), f"{where}: {actual} != {expected}"
+    else:
+        assert actual == expected, where
+
+
+def random_actions(generator: np.random.Generator, n: int) -> np.ndarray:
+    """Draw actions that mostly inspect: episodes also reach the last sample and go beyond it."""
+    return generator.choice(3, size=n, p=(0.8, 0.1, 0.1))
+
+
+def play_both(
+    vector: gym.vector.VectorEnv,
+    scalar: SyncVectorEnv,
+    steps: int,
+    generator: np.random.Generator,
+) -> None:
+    """Assert that both say the same in ``steps`` steps; where nobody resets, reset at random."""
+    n = vector.num_envs
+    disabled = vector.metadata["autoreset_mode"] is AutoresetMode.DISABLED
+    for step in range(steps):
+        actions = random_actions(generator, n)
+        actual, expected = vector.step(actions), scalar.step(actions)
+        assert_identical(actual, expected, f"step {step}")
+        ended = actual[2] | actual[3]
+        if disabled and ended.any():
+            mask = ended | (generator.random(n) < 0.2)
+            seed: Any = [None, int(generator.integers(100)), generator.integers(100, size=n)][
+                generator.integers(3)
+            ]
+            if isinstance(seed, np.ndarray):
+                seed = [None if one < 50 else int(one) for one in seed]
+            assert_identical(
+                vector.reset(seed=seed, options={"reset_mask": mask.copy()}),
+                scalar.reset(seed=seed, options={"reset_mask": mask.copy()}),
+                f"masked reset after step {step}",
+            )
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    scenario=st.one_of(scenarios(), scenarios(max_samples=st.integers(1, 5)), scenario_ranges()),
+    n=st.integers(1, 4),
+    mode=MODES,
+    observation=OBSERVATIONS,
+    limit=LIMITS,
+    seed=SEEDS,
+)
+def test_vector_equals_scalar(
+    scenario: Any, n: int, mode: AutoresetMode, observation: str, limit: int | None, seed: int
+) -> None:
+    vector, scalar = make_pair(scenario, n, mode, observation, limit)
+    assert vector.single_observation_space == scalar.single_observation_space
+    assert vector.observation_space == scalar.observation_space
+    assert vector.action_space == scalar.action_space
+    generator = np.random.default_rng(seed)
+    assert_identical(vector.reset(seed=seed), scalar.reset(seed=seed), "reset")
+    play_both(vector, scalar, 25, generator)
+    assert_identical(vector.reset(), scalar.reset(), "reset without a seed")
+    play_both(vector, scalar, 5, generator)
+    assert_identical(vector.reset(seed=seed), scalar.reset(seed=seed), "the seed again")
+    play_both(vector, scalar, 5, generator)
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("scenario", [None, RANGE], ids=["fixed", "range"])
+def test_lists_of_seeds(scenario: Any, mode: AutoresetMode) -> None:
+    vector, scalar = make_pair(scenario, 3, mode, "belief", 6)
+    generator = np.random.default_rng(0)
+    for seed in ([7, 7, 1], [3, None, None], [None, None, None], None):
+        assert_identical(vector.reset(seed=seed), scalar.reset(seed=seed), f"{seed}")
+        play_both(vector, scalar, 20, generator)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    each=st.lists(scenarios(max_samples=st.integers(1, 6)), min_size=1, max_size=4),
+    mode=MODES,
+    observation=OBSERVATIONS,
+    limit=LIMITS,
+    seed=SEEDS,
+)
+def test_a_scenario_for_each_sub_environment(
+    each: list[Any], mode: AutoresetMode, observation: str, limit: int | None, seed: int
+) -> None:
+    vector, scalar = make_pair(each, len(each), mode, observation, limit)
+    assert [one.model_dump()["prior"] for one in vector.scenario_of] == [
+        one["prior"] for one in each
+    ]
+    assert_identical(vector.reset(seed=seed), scalar.reset(seed=seed), "reset")
+    play_both(vector, scalar, 25, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("scenario", ["lot-200", RANGE], ids=["fixed", "range"])
+def test_masked_reset_leaves_the_others_alone(scenario: Any, mode: AutoresetMode) -> None:
+    vector, scalar = make_pair(scenario, 4, mode, "belief", None)
+    generator = np.random.default_rng(1)
+    vector.reset(seed=5), scalar.reset(seed=5)
+    for seed in (None, 11, [1, 2, 3, 4]):
+        for _ in range(2):
+            vector.step(np.zeros(4, np.int64)), scalar.step(np.zeros(4, np.int64))
+        mask = np.array([True, False, True, False])
+        before = vector.states
+        options = {"reset_mask": mask}
+        observations, infos = vector.reset(seed=seed, options=options)
+        expected = scalar.reset(seed=seed, options={"reset_mask": mask.copy()})
+        assert options == {"reset_mask": mask}, "the user's options were changed"
+        assert_identical((observations, infos), expected, f"seed {seed}")
+        assert (vector.states[~mask] == before[~mask]).all()
+        assert (vector.states["n"][mask] == 0).all()
+        play_both(vector, scalar, 10, generator)
+        vector.reset(), scalar.reset()
+
+
+def test_the_reset_mask_is_not_kept() -> None:
+    vector = gym.make_vec(ID, num_envs=3, autoreset_mode=AutoresetMode.DISABLED)
+    vector.reset(seed=0)
+    mask = np.array([True, False, True])
+    _, infos = vector.reset(options={"reset_mask": mask})
+    mask[:] = False
+    assert infos["_action_mask"].tolist() == [True, False, True]
+
+
+def arrays_in(value: Any) -> list[np.ndarray]:
+    """Return every array handed out in ``value``."""
+    if isinstance(value, np.ndarray):
+        return [value] + [one for item in value if value.dtype == object for one in arrays_in(item)]
+    if isinstance(value, dict):
+        return arrays_in(tuple(value.values()))
+    return [one for item in value for one in arrays_in(item)] if isinstance(value, tuple) else []
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("scenario", ["lot-200", RANGE], ids=["fixed", "range"])
+def test_no_buffer_is_written_again_or_read_back(scenario: Any, mode: AutoresetMode) -> None:
+    def make() -> gym.vector.VectorEnv:
+        return gym.make_vec(
+            ID, num_envs=3, scenario=scenario, autoreset_mode=mode, max_episode_steps=4
+        )
+
+    vector, twin = make(), make()
+    given_out: list[tuple[Any, Any]] = []
+
+    def spoil(result: Any, expected: Any) -> None:
+        assert_identical(result, expected)
+        for array in arrays_in(result):
+            if array.dtype != object:
+                array[...] = 1
+        given_out.append((result, copy.deepcopy(result)))
+
+    spoil(vector.reset(seed=0), twin.reset(seed=0))
+    for _ in range(12):
+        actions = np.zeros(3, np.int64)
+        result, expected = vector.step(actions), twin.step(actions)
+        over = (expected[2] | expected[3]).any()
+        spoil(result, expected)
+        if over and mode is AutoresetMode.DISABLED:
+            options = {"reset_mask": np.ones(3, np.bool_)}
+            spoil(vector.reset(options=options), twin.reset(options=options))
+    for result, noted in given_out:
+        assert_identical(result, noted)
+    lists = [arrays_in(result) for result, _ in given_out]
+    for one, other in combinations(lists, 2):
+        assert not any(np.shares_memory(a, b) for a in one for b in other)
+    for arrays in lists:
+        assert not any(np.shares_memory(a, b) for a, b in combinations(arrays, 2))
+
+
+def test_each_instance_has_its_own_metadata() -> None:
+    one = gym.make_vec(ID, num_envs=1, autoreset_mode=AutoresetMode.SAME_STEP)
+    other = gym.make_vec(ID, num_envs=1, autoreset_mode="NextStep")
+    assert one.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    assert other.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    one.metadata["render_modes"].append("smoke")
+    one.metadata["fire"] = True
+    for untouched in (other, gym.make_vec(ID, num_envs=1), gym.make(ID)):
+        assert "smoke" not in untouched.metadata["render_modes"]
+        assert "fire" not in untouched.metadata
+    assert "autoreset_mode" not in gym.make(ID).unwrapped.metadata
+
+
+COPIES = {
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda env: pickle.loads(pickle.dumps(env)),
+}
+
+
+@pytest.mark.parametrize("scenario", ["aql10-beta", RANGE], ids=["fixed", "range"])
+@pytest.mark.parametrize("copied", COPIES.values(), ids=COPIES)
+def test_a_copy_continues_identically(copied: Any, scenario: Any) -> None:
+    env = gym.make(ID, scenario=scenario, max_episode_steps=5).unwrapped
+    vector = gym.make_vec(ID, num_envs=4, scenario=scenario, max_episode_steps=5)
+    env.reset(seed=3), vector.reset(seed=3)
+    env.step(0), vector.step(np.zeros(4, np.int64))
+    env_copy, vector_copy = copied(env), copied(vector)
+    generator = np.random.default_rng(2)
+    for _ in range(30):
+        actions = random_actions(generator, 4)
+        assert_identical(vector_copy.step(actions), vector.step(actions))
+        result = env.step(int(actions[0]))
+        assert_identical(env_copy.step(int(actions[0])), result)
+        if result[2]:
+            assert_identical(env_copy.reset(), env.reset())
+    assert_identical(vector_copy.reset(), vector.reset())
+    assert_identical(vector_copy.reset(seed=1), vector.reset(seed=1))
+
+
+def test_a_pickle_continues_in_another_process() -> None:
+    vector = gym.make_vec(ID, num_envs=4, scenario=RANGE)
+    vector.reset(seed=3)
+    actions = np.array([0, 0, 1, 2])
+    vector.step(actions)  # fills numba's cache on disk, if it was empty
+    program = (
+        "import pickle, sys, numpy as np\n"
+        "vector = pickle.load(sys.stdin.buffer)\n"
+        "out = [vector.step(np.array([0, 0, 1, 2])) for _ in range(6)]\n"
+        "compiled = sum(vector.kernel.step_batch.stats.cache_misses.values())\n"
+        "sys.stdout.buffer.write(pickle.dumps((out, compiled)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=pickle.dumps(vector), capture_output=True, check=True
+    )
+    expected = [vector.step(actions) for _ in range(6)]
+    out, compiled = pickle.loads(done.stdout)
+    assert_identical(out, expected)
+    assert compiled == 0, "the kernel was compiled again, instead of being taken from the cache"
+
+
+@pytest.mark.parametrize("scenario", ["aql10-beta", RANGE], ids=["fixed", "range"])
+def test_seeds(scenario: Any) -> None:
+    def play(seed: int) -> tuple[list[Any], np.ndarray]:
+        vector = gym.make_vec(ID, num_envs=32, scenario=scenario, autoreset_mode="SameStep")
+        trajectory: list[Any] = [vector.reset(seed=seed)]
+        truth = vector.states["fraction_defective"]
+        generator = np.random.default_rng(0)
+        trajectory += [vector.step(random_actions(generator, 32)) for _ in range(20)]
+        return trajectory, truth
+
+    (first, truth), (again, _), (other, other_truth) = play(0), play(0), play(1000)
+    assert_identical(first, again)
+    assert len(np.unique(np.concatenate([truth, other_truth]))) == 64
+    assert any((one[0] != two[0]).any() for one, two in zip(first[1:], other[1:], strict=True))
+
+
+def test_episodes_of_one_stream_differ() -> None:
+    env = gym.make(ID, scenario="aql10-beta").unwrapped
+    env.reset(seed=0)
+    truths = [env.state["fraction_defective"]]
+    for _ in range(9):
+        env.reset()
+        truths.append(env.state["fraction_defective"])
+    assert len(set(truths)) == 10
