@@ -1,4 +1,4 @@
-"""Hypothesis strategies that more than one test uses."""
+"""Scenarios that more than one test uses: hypothesis strategies, and small lots."""
 
 from typing import Any
 
@@ -60,3 +60,22 @@ def scenario_ranges(draw: st.DrawFn) -> dict[str, Any]:
         name = "prob_bad" if prior["kind"] == "two_point" else "limit"
         fields["prior"] = {**prior, name: {"low": prior[name] / 2, "high": prior[name]}}
     return fields
+
+
+def beta_lot(a: float, b: float, lot_size: int | None, **fields: Any) -> dict[str, Any]:
+    """Return a scenario with a Beta prior."""
+    return {
+        "prior": {"kind": "beta", "a": a, "b": b, "limit": 0.15},
+        "inspection_cost": 0.5,
+        "accept_bad_cost": 70.0,
+        "reject_good_cost": 30.0,
+        "max_samples": 5,
+        "lot_size": lot_size,
+        **fields,
+    }
+
+
+def two_point_lot(lot_size: int | None, **fields: Any) -> dict[str, Any]:
+    """Return a scenario with a two-point prior."""
+    prior = {"kind": "two_point", "good": 0.1, "bad": 0.35, "prob_bad": 0.3}
+    return beta_lot(1.0, 1.0, lot_size, prior=prior, **fields)

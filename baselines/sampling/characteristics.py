@@ -137,18 +137,17 @@ class Risks:
         for (_, rate, colour), probability in zip(pair, risks, strict=True):
             oc.plot([100.0 * rate], [probability], "o", color=colour)
         # The producer's risk is what the curve lacks to one, the consumer's its height above 0.
-        oc.annotate(
-            f"producer's risk {self.producer_risk:.4f}",
-            (100.0 * self.good, risks[0]),
-            textcoords="offset points",
-            xytext=(8, 4),
-        )
-        oc.annotate(
-            f"consumer's risk {self.consumer_risk:.4f}",
-            (100.0 * self.bad, risks[1]),
-            textcoords="offset points",
-            xytext=(8, 6),
-        )
+        for text, rate, height in (
+            (f"producer's risk {self.producer_risk:.4f}", self.good, risks[0]),
+            (f"consumer's risk {self.consumer_risk:.4f}", self.bad, risks[1]),
+        ):
+            oc.annotate(
+                text,
+                (100.0 * rate, height),
+                textcoords="offset points",
+                xytext=(8, 6),
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            )
         asn.legend()
 
 

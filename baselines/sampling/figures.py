@@ -21,7 +21,7 @@ from qc_gym.sampling.dynamics import ACCEPT, INSPECT, REJECT
 
 _COLOURS = {INSPECT: "#f2f2f2", ACCEPT: "#56b4e9", REJECT: "#e69f00"}
 _NAMES = {INSPECT: "inspect", ACCEPT: "accept", REJECT: "reject"}
-_VISIBLE = 1e-4
+_VISIBLE = 1e-3
 """Expected visits below which a state is not drawn at full strength."""
 
 

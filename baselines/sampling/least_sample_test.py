@@ -285,7 +285,9 @@ def _randomised_optimum(problem: _Problem, limits: FloatArray) -> _Optimum:
             if value >= duals[2] - 1e-9 * max(1.0, abs(duals[2])):
                 weights = np.linalg.solve(columns, np.ones(3))
                 mixture = [
-                    (float(x), t) for x, t in zip(weights, basis, strict=True) if t and x > 0
+                    (float(x), t)
+                    for x, t in zip(weights, basis, strict=True)
+                    if t is not None and x > 0.0
                 ]
                 return _Optimum(bound, best_prices, mixture, tests)
             tests.append(test)

@@ -63,7 +63,7 @@ def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> 
 
 def _successors(max_samples: int, split: int) -> NDArray[np.int32]:
     """Return the states after a conforming and after a defective item, interleaved."""
-    n, _ = lattice_counts(max_samples - 1)
+    n = lattice_counts(max_samples)[0][: max_samples * (max_samples + 1) // 2]
     conforming = np.arange(len(n)) + n + 1
     defective = conforming + 1
     if split > 1:

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy, tabulate
 from baselines.core.scoring import Solution
-from baselines.sampling.characteristics import Risks, table_from_boundaries
+from baselines.core.solver import evaluate
+from baselines.sampling.characteristics import Risks, lattice_counts, table_from_boundaries
 from baselines.sampling.least_sample_test import least_sample_test
 from baselines.sampling.model import model
 from baselines.sampling.plans import (
@@ -24,11 +25,13 @@ from baselines.sampling.plans import (
     precision_sample_size,
     sprt_lines,
 )
-from qc_gym.core.scenario import Scenario
+from qc_gym.core.scenario import Scenario, ScenarioRange
 from qc_gym.sampling.dynamics import ACCEPT, REJECT
 from qc_gym.sampling.env import SequentialSamplingEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
 
+_RARE = 1e-6
+_UNDERFLOW = 1e-290
 PRODUCER_RISK, CONSUMER_RISK = 0.10, 0.05
 """The risks that the reference tests are designed for: those of the 2024 contest problem."""
 
@@ -88,10 +91,20 @@ def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:
     prior = scenario.prior
     if isinstance(prior, TwoPointPrior):
         return prior.good, prior.bad
-    share_good = stats.beta.cdf(prior.limit, prior.a, prior.b)
-    mean = prior.a / (prior.a + prior.b)
-    mass_good = mean * stats.beta.cdf(prior.limit, prior.a + 1, prior.b)
-    return float(mass_good / share_good), float((mean - mass_good) / (1 - share_good))
+    good = _mean_below(prior.limit, prior.a, prior.b)
+    return good, 1.0 - _mean_below(1.0 - prior.limit, prior.b, prior.a)
+
+
+def _mean_below(limit: float, a: float, b: float) -> float:
+    """Return E[p; p ≤ limit] / P(p ≤ limit) under Beta(a, b)."""
+    share = special.betainc(a, b, limit)
+    if share > _UNDERFLOW:
+        return float(a / (a + b) * special.betainc(a + 1.0, b, limit) / share)
+    # The ratio of the incomplete beta functions' power series (DLMF 8.17.8): a tail, near its limit.
+    series = special.hyp2f1(a + b + 1.0, 1.0, a + 2.0, limit) / special.hyp2f1(
+        a + b, 1.0, a + 1.0, limit
+    )
+    return float(limit * a / (a + 1.0) * series)
 
 
 def sprt_policy(
@@ -146,44 +159,47 @@ def boundary_policy(
 def instructions(solution: Solution) -> str:
     """Return the optimum as an inspector's table: when to accept and when to reject.
 
-    A line for each stretch of n over which the two numbers stay the same.
+    A line for each stretch of n over which the two numbers stay the same, as far as more than one
+    lot in a million comes.
     """
     tables = solution.model
-    scenario = _scenario(tables)
-    split = tables.num_states * 2 // ((scenario.max_samples + 1) * (scenario.max_samples + 2))
-    actions = solution.policy.actions[::split]
+    most = _scenario(tables).max_samples
+    split = tables.num_states * 2 // ((most + 1) * (most + 2))
+    n, _ = lattice_counts(most)
+    visits = evaluate(tables, solution.policy.probabilities).occupancy.reshape(-1, split)
+    last = int(np.flatnonzero(np.bincount(n, visits.sum(axis=1)) > _RARE).max())
+    inspecting = evaluate(tables, np.zeros(tables.num_states, np.int64)).occupancy
+    possible = inspecting.reshape(-1, split).sum(axis=1) > 0
+    actions = np.where(possible, solution.policy.actions[::split], -1)
+    rules = [_rule(actions[n == i]) for i in range(last + 1)]
     lines = ["Inspect one item after another. After n items with d defectives:"]
-    stretch: tuple[int, str] | None = None
-    for n in range(scenario.max_samples + 1):
-        rule = _rule(actions[n * (n + 1) // 2 : (n + 1) * (n + 2) // 2])
-        if stretch is None or rule != stretch[1]:
-            if stretch is not None:
-                lines.append(_stretch(stretch[0], n - 1, stretch[1]))
-            stretch = n, rule
-    assert stretch is not None
-    lines.append(_stretch(stretch[0], scenario.max_samples, stretch[1]))
+    begin = 0
+    for i in range(1, last + 2):
+        if i > last or rules[i] != rules[begin]:
+            span = f"n = {begin}" if i - 1 == begin else f"n = {begin} to {i - 1}"
+            lines.append(f"  {span}: {rules[begin]}")
+            begin = i
+    if last < most:
+        lines.append(f"Fewer than one lot in a million needs more than {last} items.")
     return "\n".join(lines)
 
 
 def _rule(actions: NDArray[np.int64]) -> str:
-    """Return the decision at one n in words, from the actions at d = 0, …, n."""
-    parts = []
+    """Return the decision at one n in words, from the actions at d = 0, …, n; −1 is impossible."""
+    possible = np.flatnonzero(actions >= 0)
     accepts, rejects = np.flatnonzero(actions == ACCEPT), np.flatnonzero(actions == REJECT)
-    if len(accepts) == len(actions):
+    if len(accepts) == len(possible):
         return "accept"
-    if len(rejects) == len(actions):
+    if len(rejects) == len(possible):
         return "reject"
+    parts = []
     if len(accepts):
         parts.append(f"accept if d ≤ {accepts.max()}")
     if len(rejects):
         parts.append(f"reject if d ≥ {rejects.min()}")
-    if len(accepts) + len(rejects) < len(actions):
+    if len(accepts) + len(rejects) < len(possible):
         parts.append("else inspect one more" if parts else "inspect one more")
     return ", ".join(parts)
-
-
-def _stretch(begin: int, end: int, rule: str) -> str:
-    return f"  n = {begin if begin == end else f'{begin} to {end}'}: {rule}"
 
 
 def risks(
@@ -210,6 +226,7 @@ def risks(
     ValueError
         A policy with memory, or one that plays by the last result: it has no table over (n, d).
     """
+    features = None
     if env is None and isinstance(policy, TabularPolicy):
         tables = policy.model
     else:
@@ -220,7 +237,9 @@ def risks(
                 "needed, unless the policy is a TabularPolicy"
             )
         tables = model(_checked(inner.scenario), inner.observation)
-    probabilities = tabulate(policy, tables, None, deterministic)
+        if isinstance(inner.scenarios, ScenarioRange):
+            features = inner.scenarios.features(inner.scenario)
+    probabilities = tabulate(policy, tables, features, deterministic)
     if probabilities is None or tables.observation != "belief":
         raise ValueError("policy: one without memory that sees beliefs is needed")
     scenario = _scenario(tables)

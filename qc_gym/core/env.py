@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from enum import Enum
 from typing import Any, ClassVar, SupportsFloat
 
 import gymnasium as gym
@@ -12,13 +13,47 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
-from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Record, Scenario, ScenarioRange
 
 OBSERVATIONS = ("belief", "outcome")
 
 
-class QCEnv(gym.Env[NDArray[np.float32], np.int64]):
+class PlainSpec:
+    """Mixed into an environment: its specification holds what JSON can hold.
+
+    A scenario object is replaced by its fields, and an enumeration by its value.
+    """
+
+    _spec: EnvSpec | None = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """The specification from which ``gymnasium.make`` can make the environment again."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        if spec is not None:
+            spec.kwargs = {name: _plain(value) for name, value in spec.kwargs.items()}
+        self._spec = spec
+
+
+def _plain(value: Any) -> Any:
+    """Return a keyword argument of an environment as JSON can hold it."""
+    if isinstance(value, Record):
+        return value.model_dump(mode="json")
+    if isinstance(value, ScenarioRange):
+        return _plain(value.fields)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     """A quality-control decision problem: a family's compiled world behind Gymnasium's interface.
 
     A family subclasses it, names its parts and draws its pictures (:meth:`_frame`,
@@ -45,7 +80,6 @@ class QCEnv(gym.Env[NDArray[np.float32], np.int64]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 4}
     family: ClassVar[str]
     scenario_type: ClassVar[type[Scenario]]
-    kernel: ClassVar[Kernel]
     action_names: ClassVar[tuple[str, ...]]
     feature_names: ClassVar[Mapping[str, tuple[str, ...]]]
     """What each number of an observation is, for both observations."""
@@ -61,7 +95,8 @@ class QCEnv(gym.Env[NDArray[np.float32], np.int64]):
         if render_mode is not None:
             check_choice("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
-        self.observation_space = observation_space(self.kernel, self.scenarios, observation)
+        self.kernel = self.scenarios.kernel
+        self.observation_space = observation_space(self.scenarios, observation)
         self.action_space = gym.spaces.Discrete(self.kernel.num_actions)
         self._size = self.kernel.observation_size(observation)
         self._is_outcome = observation == "outcome"
@@ -240,29 +275,17 @@ class QCEnv(gym.Env[NDArray[np.float32], np.int64]):
             return {"action_mask": mask}
         return {"action_mask": mask, "scenario": self._scenario}
 
-    @property
-    def spec(self) -> EnvSpec | None:
-        """The specification, with a scenario object replaced by its fields so that JSON holds it."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        if spec is not None:
-            spec.kwargs = plain_kwargs(spec.kwargs)
-        self._spec = spec
-
-    _spec: EnvSpec | None = None
-
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_viewer": None}
 
 
 def observation_space(
-    kernel: Kernel, scenarios: Scenario | ScenarioRange, observation: str
+    scenarios: Scenario | ScenarioRange, observation: str
 ) -> gym.Space[NDArray[np.float32]]:
     """Return the space of one observation: [0, 1] in every direction, float32."""
+    size = scenarios.kernel.observation_size(observation)
     extra = len(scenarios.ranges) if isinstance(scenarios, ScenarioRange) else 0
-    return gym.spaces.Box(0.0, 1.0, (kernel.observation_size(observation) + extra,), np.float32)
+    return gym.spaces.Box(0.0, 1.0, (size + extra,), np.float32)
 
 
 def draw_scenario(scenarios: ScenarioRange, stream: NDArray[np.void]) -> Scenario:
@@ -289,23 +312,3 @@ def as_action(action: Any) -> int:
     if array.size != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(f"action = {action!r}: one whole number is needed")
     return int(array.item())
-
-
-def plain_kwargs(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments of an environment as JSON can hold them."""
-    return {name: plain(value) if name == "scenario" else value for name, value in kwargs.items()}
-
-
-def plain(source: Any) -> Any:
-    """Return what describes a scenario, or a list of that, as JSON can hold it."""
-    if isinstance(source, Record):
-        return source.model_dump(mode="json")
-    if isinstance(source, ScenarioRange):
-        return plain(source.fields)
-    if isinstance(source, os.PathLike):
-        return os.fspath(source)
-    if isinstance(source, Mapping):
-        return {name: plain(value) for name, value in source.items()}
-    if isinstance(source, Sequence) and not isinstance(source, str):
-        return [plain(one) for one in source]
-    return source

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import sys
 import types
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ from numpy.typing import NDArray
 from qc_gym.core import loops, noise
 
 _CORE_VERSION = hashlib.sha256(
-    "".join(inspect.getsource(module) for module in (loops, noise)).encode()
+    "".join(inspect.getsource(module) for module in (loops, noise, sys.modules[__name__])).encode()
 ).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
+_SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,10 @@ class Kernel:
     ----------
     module
         The family's ``dynamics`` module, where the kernel is ``KERNEL``. A pickle holds this name
-        only: compiled loops that came with it would not be found in the cache on disk.
+        and no loops: compiled loops that came with it would not be found in the cache on disk.
     scenario_dtype, state_dtype
-        Record layouts. Fields of the state whose names are in ``hidden`` are the truth, which no
-        observation reads.
+        Record layouts. A family whose worlds differ in size gives a scenario its own with
+        :func:`dataclasses.replace`; numba compiles, and keeps on disk, a version for each.
     num_actions, belief_size, outcome_size
         Number of actions, and length of the two observations.
     reset_batch, step_batch, step_one, describe_batch, roll_out
@@ -52,8 +54,9 @@ class Kernel:
     describe_batch: Callable[..., None]
     roll_out: Callable[..., int]
 
-    def __reduce__(self) -> tuple[Callable[[str], Kernel], tuple[str]]:
-        return _kernel_of, (self.module,)
+    def __reduce__(self) -> tuple[Callable[..., Kernel], tuple[Any, ...]]:
+        shape = {name: getattr(self, name) for name in _SHAPE}
+        return _kernel_of, (self.module, shape)
 
     def observation_size(self, observation: str) -> int:
         """Return the length of the observation named ``"belief"`` or ``"outcome"``."""
@@ -112,9 +115,9 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
     )
 
 
-def _kernel_of(module: str) -> Kernel:
+def _kernel_of(module: str, shape: dict[str, Any]) -> Kernel:
     kernel: Kernel = importlib.import_module(module).KERNEL
-    return kernel
+    return replace(kernel, **shape)
 
 
 def _transplant(name: str, scope: dict[str, Any]) -> types.FunctionType:

@@ -8,12 +8,15 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+if TYPE_CHECKING:
+    from qc_gym.core.kernel import Kernel
 
 Model = TypeVar("Model", bound=BaseModel)
 MAX_CORNERS = 512
@@ -40,11 +43,16 @@ class Record(BaseModel):
 class Scenario(Record):
     """Base of the parameters of a family of environments.
 
-    Subclasses declare the fields, the named ``presets`` (the first is the default) and
-    :meth:`record`.
+    Subclasses declare the fields, the named ``presets`` (the first is the default), :attr:`kernel`
+    and :meth:`record`.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    @property
+    def kernel(self) -> Kernel:
+        """The family's compiled world, in the shape that the scenario needs."""
+        raise NotImplementedError
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
@@ -138,17 +146,19 @@ def validated(model: type[Model], fields: Mapping[str, Any], where: str) -> Mode
     try:
         return model.model_validate(dict(fields))
     except ValidationError as error:
-        raise ScenarioError("\n".join(explain(model, error, where))) from None
+        raise ScenarioError("\n".join(explain(model, fields, error, where))) from None
 
 
-def explain(model: type[BaseModel], error: ValidationError, where: str) -> Iterator[str]:
+def explain(
+    model: type[BaseModel], fields: Mapping[str, Any], error: ValidationError, where: str
+) -> Iterator[str]:
     """Yield a line for each field that failed: its name, its value, what is allowed."""
     for problem in error.errors():
-        path = [str(part) for part in problem["loc"]]
-        field = ".".join(path)
+        field = ".".join(_written(fields, problem["loc"]))
         if problem["type"] == "extra_forbidden":
             known = known_fields(model, problem["loc"][:-1])
-            yield f"{where}: unknown field {field!r}; {close_names(path[-1], known)}"
+            hint = close_names(str(problem["loc"][-1]), known)
+            yield f"{where}: unknown field {field!r}; {hint}"
         elif problem["type"] == "missing":
             yield f"{where}: field {field!r} is missing"
         elif problem["type"] == "value_error" and not field:
@@ -156,6 +166,19 @@ def explain(model: type[BaseModel], error: ValidationError, where: str) -> Itera
         else:
             message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
             yield f"{where}: {field} = {problem['input']!r}: {message}"
+
+
+def _written(fields: Any, path: Sequence[int | str]) -> Iterator[str]:
+    """Yield the parts of an error's path that the user wrote.
+
+    Where a field has a ``kind``, pydantic puts the kind into the path as well.
+    """
+    for i, part in enumerate(path):
+        if isinstance(fields, Mapping) and part not in fields and fields.get("kind") == part:
+            continue
+        yield str(part)
+        if i < len(path) - 1:
+            fields = fields[part] if not isinstance(fields, Mapping) else fields.get(part)
 
 
 def known_fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
@@ -224,8 +247,13 @@ class ScenarioRange:
         self.ranges = dict(ranges)
         for path, spread in self.ranges.items():
             _check_range(".".join(path), spread)
-        for corner in _corners([_ends(spread) for spread in self.ranges.values()]):
-            self._at(dict(zip(self.ranges, corner, strict=True)))
+        corners = _corners([_ends(spread) for spread in self.ranges.values()])
+        kernels = [
+            self._at(dict(zip(self.ranges, corner, strict=True))).kernel for corner in corners
+        ]
+        if any(kernel != kernels[0] for kernel in kernels):
+            raise ScenarioError("scenario: those of a range must be of the same size")
+        self.kernel = kernels[0]
 
     def draw(self, generator: np.random.Generator) -> Scenario:
         """Return a scenario of the range."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
@@ -18,29 +17,29 @@ from numpy.typing import NDArray
 from qc_gym.core import noise
 from qc_gym.core.env import (
     OBSERVATIONS,
+    PlainSpec,
     QCEnv,
     check_choice,
     check_options,
     draw_scenario,
     observation_space,
-    plain_kwargs,
 )
 from qc_gym.core.scenario import Scenario, ScenarioError, ScenarioRange
 
 
 @njit(cache=True)
-def first_out_of_range(actions: NDArray[np.int64], num_actions: int) -> int:
-    """Return the index of the first action that is not one of 0, …, num_actions − 1, or −1."""
-    for i in range(len(actions)):
-        if actions[i] < 0 or actions[i] >= num_actions:
-            return i
-    return -1
+def extremes(actions: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the least and the greatest action."""
+    least, greatest = actions[0], actions[0]
+    for action in actions:
+        least, greatest = min(least, action), max(greatest, action)
+    return least, greatest
 
 
 _UNLIMITED = np.iinfo(np.int64).max
 
 
-class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` sub-environments of one family, stepped by one compiled loop.
 
     Equal bit for bit, infos included, to ``gymnasium.vector.SyncVectorEnv`` over scalar
@@ -83,7 +82,6 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
                 f"max_episode_steps = {max_episode_steps!r}: a whole number of at least 1, or None"
             )
         self.num_envs = num_envs
-        self.kernel = self.env_type.kernel
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.observation = check_choice("observation", observation, OBSERVATIONS)
         if render_mode is not None:
@@ -96,7 +94,7 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
             "autoreset_mode": self.autoreset_mode,
         }
         self._init_scenarios(scenario)
-        self.single_observation_space = observation_space(self.kernel, self.scenarios, observation)
+        self.single_observation_space = observation_space(self.scenarios, observation)
         self.single_action_space = gym.spaces.Discrete(self.kernel.num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -105,6 +103,7 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
         self._noise = np.zeros(num_envs, noise.NOISE)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, np.bool_)
+        self._everyone = np.ones(num_envs, np.bool_)
         self._stream_source: np.random.Generator | None = None
 
     def _init_scenarios(self, source: Any) -> None:
@@ -121,10 +120,14 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
             if not all(isinstance(one, Scenario) for one in each):
                 raise ScenarioError("scenario: a list of scenarios may not hold a range")
             self.scenarios: Scenario | ScenarioRange = each[0]
+            self.kernel = each[0].kernel
+            if any(one.kernel != self.kernel for one in each):
+                raise ScenarioError("scenario: those of a list must be of the same size")
             self._each: Sequence[Scenario] = each  # type: ignore[assignment]
             self._records = np.concatenate([one.record() for one in self._each])
             return
         self.scenarios = parse(source)
+        self.kernel = self.scenarios.kernel
         if isinstance(self.scenarios, ScenarioRange):
             self._records = np.zeros(self.num_envs, self.kernel.scenario_dtype)
             self._features = np.zeros((self.num_envs, len(self.scenarios.ranges)), np.float32)
@@ -230,7 +233,7 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
                 assert self._features is not None
                 observations[:, self._size :] = self._features
             self._reset_selected(selected, observations, masks)
-        infos.update(self._infos(masks, np.ones(n, np.bool_)))
+        infos.update(self._infos(masks, self._everyone.copy()))
         return observations, rewards, terminated, truncated, infos
 
     def action_masks(self) -> NDArray[np.bool_]:
@@ -281,7 +284,7 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
 
     def _selected(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         if not options or "reset_mask" not in options:
-            return np.ones(self.num_envs, np.bool_)
+            return self._everyone
         mask = options["reset_mask"]
         if (
             not isinstance(mask, np.ndarray)
@@ -309,10 +312,11 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
         checked = np.require(
             given, np.int64, ["C", "W", "A"]
         )  # else the loop is compiled once more
-        wrong = first_out_of_range(checked, self.kernel.num_actions)
-        if wrong >= 0:
+        least, greatest = extremes(checked)
+        if least < 0 or greatest >= self.kernel.num_actions:
+            i = int(((checked < 0) | (checked >= self.kernel.num_actions)).argmax())
             raise ValueError(
-                f"actions[{wrong}] = {given[wrong]}: allowed are the whole numbers 0 to "
+                f"actions[{i}] = {given[i]}: allowed are the whole numbers 0 to "
                 f"{self.kernel.num_actions - 1} {self.env_type.action_names}"
             )
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
@@ -388,22 +392,6 @@ class QCVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]
             "final_info": self._infos(final_masks, ended.copy()),
             "_final_info": ended.copy(),
         }
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """The specification, with a scenario object replaced by its fields so that JSON holds it."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        if spec is not None:
-            kwargs = plain_kwargs(spec.kwargs)
-            if isinstance(kwargs.get("autoreset_mode"), AutoresetMode):
-                kwargs["autoreset_mode"] = kwargs["autoreset_mode"].value
-            spec.kwargs = kwargs
-        self._spec = spec
-
-    _spec: EnvSpec | None = None
 
 
 def vector_type(env_type: type[QCEnv]) -> type[QCVectorEnv]:

@@ -70,7 +70,6 @@ class SequentialSamplingEnv(QCEnv):
 
     family = "sampling"
     scenario_type = SequentialSamplingScenario
-    kernel = dynamics.KERNEL
     action_names = ("inspect", "accept", "reject")
     feature_names = {
         "belief": ("inspected", "defective", "P(lot is bad)", "P(next is defective)"),

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Record, Scenario
-from qc_gym.sampling.dynamics import SCENARIO, TABLE_SIZE
+from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Money = Annotated[float, Field(ge=0)]
@@ -138,6 +139,11 @@ class SequentialSamplingScenario(Scenario):
         """Return the number of defectives in the finite lot: round(lot_size · rate)."""
         assert self.lot_size is not None
         return round(self.lot_size * fraction_defective)
+
+    @property
+    def kernel(self) -> Kernel:
+        """The compiled world of sequential sampling; the same for every scenario."""
+        return KERNEL
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""

@@ -1,0 +1,90 @@
+"""Steps per second of the environments beside gymnasium's own CartPole, in one run.
+
+    python -m benchmarks.stepping
+
+Both are made with ``gym.make_vec`` (native vector environments, 4,096 sub-environments) and
+``gym.make``, and stepped in turns, so that a slow moment of the machine hits both. Printed is the
+median of the rounds and the ratio. The actions of qc_gym's environments are drawn so that episodes
+are as long as under good play (the first action, with one in ``GOOD_PLAY`` another), and uniformly,
+so that episodes last a step or two and the measure is that of ``reset``.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+import qc_gym
+
+NUM_ENVS = 4096
+ROUNDS = 15
+GOOD_PLAY = 28  # the optimum of sequential sampling decides after 28 steps on average
+
+
+def draw(count: int, size: int, actions: str, generator: np.random.Generator) -> np.ndarray:
+    drawn = generator.integers(count, size=size)
+    return drawn if actions == "random" else drawn * (generator.random(size) < 1.5 / GOOD_PLAY)
+
+
+def vector_stepper(env_id: str, actions: str) -> Callable[[int], None]:
+    env = gym.make_vec(env_id, num_envs=NUM_ENVS, vectorization_mode="vector_entry_point")
+    env.reset(seed=0)
+    count = env.single_action_space.n
+    generator = np.random.default_rng(0)
+    batches = [draw(count, NUM_ENVS, actions, generator) for _ in range(64)]
+
+    def step(times: int) -> None:
+        for i in range(times):
+            env.step(batches[i % 64])
+
+    return step
+
+
+def scalar_stepper(env_id: str, actions: str) -> Callable[[int], None]:
+    env: gym.Env[Any, Any] = gym.make(env_id)
+    env.reset(seed=0)
+    generator = np.random.default_rng(0)
+    choices = draw(env.action_space.n, 4096, actions, generator).tolist()
+
+    def step(times: int) -> None:
+        for i in range(times):
+            _, _, terminated, truncated, _ = env.step(choices[i % 4096])
+            if terminated or truncated:
+                env.reset()
+
+    return step
+
+
+def compare(title: str, steppers: dict[str, Callable[[int], None]], times: int, each: int) -> None:
+    seconds: dict[str, list[float]] = {name: [] for name in steppers}
+    for _ in range(ROUNDS):
+        for name, step in steppers.items():
+            began = time.perf_counter()
+            step(times)
+            seconds[name].append(time.perf_counter() - began)
+    print(title)
+    base = statistics.median(seconds["CartPole-v1"])
+    for name, measured in seconds.items():
+        middle = statistics.median(measured)
+        print(f"  {name:45s} {times * each / middle / 1e6:8.2f} M/s   {base / middle:5.2f} ×")
+
+
+def main() -> None:
+    for env_id in qc_gym.ENVIRONMENTS:
+        for title, make, times, each in (
+            (f"{NUM_ENVS} sub-environments, gym.make_vec", vector_stepper, 300, NUM_ENVS),
+            ("one environment, gym.make", scalar_stepper, 5_000, 1),
+        ):
+            steppers = {"CartPole-v1": make("CartPole-v1", "random")}
+            for actions in ("good play", "random"):
+                steppers[f"{env_id} ({actions})"] = make(env_id, actions)
+            compare(title, steppers, times, each)
+
+
+if __name__ == "__main__":
+    main()
