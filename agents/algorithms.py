@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -48,16 +49,17 @@ class Algorithm:
         ------
         ValueError
             A name that the algorithm does not know, with the close ones, or one that
-            :func:`agents.train` sets itself.
+            :func:`agents.train` sets itself; a number that was read as text.
         """
         known = sorted(set(inspect.signature(self.type).parameters) - _RESERVED)
-        for name in given or ():
+        for name, value in (given or {}).items():
             if name in _RESERVED:
                 raise ValueError(f"{self.name}: {name} is not a hyperparameter; train() sets it")
             if name not in known:
                 raise ValueError(
                     f"{self.name}: unknown hyperparameter {name!r}; {close_names(name, known)}"
                 )
+            _check_numbers(f"{self.name}: {name}", value)
         return {**self.defaults, **(given or {})}
 
 
@@ -67,7 +69,7 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     ``learning_rate`` and ``clip_range`` may be ``{initial, final}``: a schedule linear in the
     steps taken.
     """
-    prepared = dict(hyperparameters)
+    prepared = copy.deepcopy(dict(hyperparameters))  # A2C and QRDQN write into policy_kwargs
     for name in ("learning_rate", "clip_range"):
         if isinstance(prepared.get(name), Mapping):
             prepared[name] = _linear(name, prepared[name])
@@ -75,19 +77,41 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _linear(name: str, ends: Mapping[str, float]) -> Callable[[float], float]:
-    if set(ends) != {"initial", "final"}:
+    if set(ends) != {"initial", "final"} or not all(
+        isinstance(end, int | float) for end in ends.values()
+    ):
         raise ValueError(f"{name} = {dict(ends)!r}: a number or {{initial, final}} is needed")
     initial, final = float(ends["initial"]), float(ends["final"])
     return lambda remaining: final + (initial - final) * remaining
 
 
+def _check_numbers(name: str, value: Any) -> None:
+    """Raise a ValueError for a number that is text, as which YAML reads 3e-4."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            _check_numbers(f"{name}.{key}", one)
+    elif isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return
+        raise ValueError(
+            f"{name} = {value!r}: is text; YAML reads a number only with a point and a signed "
+            "exponent, as in 3.0e-4"
+        )
+
+
+# One pass over large minibatches and a wide clip: with several passes, the clipped ratio favours what
+# often gains a little over what rarely loses much, and agents inspect too long. The advantage is close
+# to the whole return, because a network's error at the kinks of the value would bias it.
 _ON_POLICY = {
     "gamma": 1.0,
-    "gae_lambda": 0.97,
-    "learning_rate": {"initial": 3e-3, "final": 1e-4},
-    "ent_coef": 0.001,
+    "gae_lambda": 0.99,
+    "learning_rate": {"initial": 3e-3, "final": 1e-6},
+    "ent_coef": 0.01,
 }
-_PPO = {**_ON_POLICY, "n_steps": 64, "batch_size": 4096, "n_epochs": 4, "clip_range": 0.2}
+_PPO = {**_ON_POLICY, "n_steps": 32, "batch_size": 8192, "n_epochs": 1, "clip_range": 0.5}
+_RECURRENT = {**_PPO, "n_steps": 64, "batch_size": 1024}
 _DQN = {
     "gamma": 1.0,
     "learning_rate": {"initial": 1e-3, "final": 1e-5},
@@ -104,12 +128,12 @@ _DQN = {
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ppo", PPO, "MlpPolicy", 256, 2_000_000, _PPO),
+        Algorithm("ppo", PPO, "MlpPolicy", 1024, 6_000_000, _PPO),
         Algorithm("a2c", A2C, "MlpPolicy", 256, 2_000_000, {**_ON_POLICY, "n_steps": 8}),
         Algorithm("dqn", DQN, "MlpPolicy", 64, 1_000_000, _DQN),
         Algorithm("qrdqn", QRDQN, "MlpPolicy", 64, 1_000_000, _DQN),
-        Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 256, 2_000_000, _PPO),
-        Algorithm("recurrent_ppo", RecurrentPPO, "MlpLstmPolicy", 64, 500_000, _PPO),
+        Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 6_000_000, _PPO),
+        Algorithm("recurrent_ppo", RecurrentPPO, "MlpLstmPolicy", 64, 500_000, _RECURRENT),
     )
 }
 

@@ -26,6 +26,7 @@ class ExactRegret(BaseCallback):
         The environment to score on, scalar.
     every
         Steps of the agent between two scores; the first score is before, the last after training.
+        A training that goes on where one ended (``reset_num_timesteps=False``) continues the curve.
     path
         CSV file to write at the end of training, or None. TensorBoard, if the model logs to it,
         gets ``exact/regret``, ``exact/normalised`` and ``exact/value``.
@@ -48,19 +49,28 @@ class ExactRegret(BaseCallback):
         self._scoring_seconds = 0.0
 
     def _on_training_start(self) -> None:
-        self._started = time.perf_counter()
-        self._next = self.every
-        self.measure()
+        if self.num_timesteps == 0:
+            self.rows = []
+        spent = self.rows[-1]["seconds"] if self.rows else 0.0
+        self._started, self._scoring_seconds = time.perf_counter() - spent, 0.0
+        self._next = self._after(self.num_timesteps)
+        if not self.rows:
+            self.measure()
 
     def _on_step(self) -> bool:
         if self.num_timesteps >= self._next:
-            self._next = self.num_timesteps - self.num_timesteps % self.every + self.every
+            self._next = self._after(self.num_timesteps)
             self.measure()
         return True
 
+    def _after(self, timesteps: int) -> int:
+        """Return the next number of steps at which to score."""
+        return timesteps - timesteps % self.every + self.every
+
     def _on_training_end(self) -> None:
-        if self.rows[-1]["timesteps"] < self.num_timesteps:
-            self.measure()
+        if self.rows[-1]["timesteps"] == self.num_timesteps:
+            self.rows.pop()  # of the last step, but before the update that followed it
+        self.measure()
         if self.path is not None:
             write_curve(self.rows, self.path)
 
@@ -87,6 +97,7 @@ class ExactRegret(BaseCallback):
 def write_curve(rows: list[dict[str, float]], path: str | Path) -> None:
     """Write a learning curve as CSV, whole or not at all."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import qc_gym
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import close_names
+from qc_gym.core.scenario import ScenarioRange, close_names
 
 console = Console()
 
@@ -28,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
-    except (ValueError, TypeError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         print(f"qc-gym: {error}", file=sys.stderr)
         return 2
     return 0
@@ -102,9 +104,10 @@ def _env_id(name: str) -> str:
 
 
 def _make(options: argparse.Namespace) -> gym.Env[Any, Any]:
-    return gym.make(
-        _env_id(options.env), scenario=options.scenario, observation=options.observation
-    )
+    env = gym.make(_env_id(options.env), scenario=options.scenario, observation=options.observation)
+    if isinstance(_inner(env).scenarios, ScenarioRange):
+        raise ValueError(f"--scenario {options.scenario}: is a range, which has no one optimum")
+    return env
 
 
 def _inner(env: gym.Env[Any, Any]) -> QCEnv:
@@ -117,15 +120,25 @@ def _print_json(content: Any) -> None:
 
 
 def _print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    from agents.report import format_cell
-
-    table = Table(title=title)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in rows[0]:
         numeric = all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left")
+        table.add_column(
+            name, justify="right" if numeric else "left", no_wrap=True, overflow="fold"
+        )
     for row in rows:
         table.add_row(*(format_cell(value) for value in row.values()))
-    console.print(table)
+    # A file or a pipe has no width: no number is folded there.
+    (console if console.is_terminal else Console(width=10_000)).print(table)
+
+
+def format_cell(value: Any) -> str:
+    """Return a value of a table as it is shown."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}" if math.isfinite(value) else str(value)
+    return str(value)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -174,7 +187,8 @@ def _solve(options: argparse.Namespace) -> None:
     console.print(f"Bellman residual     {certificate.bellman_residual:.1e}")
     console.print(
         f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
-        f"{simulation.episodes:,} episodes: {certificate.deviation:+.2f} standard errors away"
+        f"{simulation.episodes:,} episodes: {certificate.deviation:+.2f} standard errors away",
+        soft_wrap=True,
     )
     console.print()
     console.print(baselines.instructions(env), highlight=False)
@@ -206,11 +220,19 @@ def _train(options: argparse.Namespace) -> None:
     from agents.experiment import Experiment, Problem, Training, runs_of, train_run
     from qc_gym.core.scenario import validated
 
-    settings = dict(pair.partition("=")[::2] for pair in options.set)
+    settings: dict[str, Any] = {}
+    for pair in options.set:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair}: NAME=VALUE is needed")
+        try:
+            settings[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValueError(f"--set {pair}: the value is not YAML: {error}") from error
     training = {
         "total_timesteps": options.timesteps,
         "num_envs": options.num_envs,
-        "hyperparameters": {name: yaml.safe_load(value) for name, value in settings.items()},
+        "hyperparameters": settings,
     }
     problem = Problem(
         env_id=_env_id(options.env),
@@ -218,14 +240,15 @@ def _train(options: argparse.Namespace) -> None:
         observation=options.observation,
         algorithms={options.algorithm: validated(Training, training, "train")},
     )
-    (run,) = runs_of(Experiment(name="train", seeds=[options.seed], problems=[problem]))
+    experiment = {"name": "train", "seeds": [options.seed], "problems": [problem]}
+    (run,) = runs_of(validated(Experiment, experiment, "train"), where="train")
     _make(options).close()  # a scenario that cannot be used must fail before the training
     options.out.mkdir(parents=True, exist_ok=True)
     with _Board() as board:
         board.add(run.name, run.total_timesteps)
         result = train_run(run, options.out, board)
     _print_table(run.name, [result["score"]])
-    console.print(f"written to {options.out / run.name}")
+    console.print(f"written to {options.out / run.name}", soft_wrap=True)
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -241,7 +264,7 @@ def _bench(options: argparse.Namespace) -> None:
     rows = write_report(folders, out)
     for title, table in leaderboards(rows).items():
         _print_table(title, table)
-    console.print(f"written to {out}: results.csv, leaderboard.md, figures/, runs/")
+    console.print(f"written to {out}: results.csv, leaderboard.md, figures/, runs/", soft_wrap=True)
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import gymnasium as gym
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
 import baselines
 import qc_gym
@@ -26,7 +26,14 @@ from agents.policies import save_policy
 from agents.training import train
 from baselines import Score
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import Record, ScenarioError, close_names, read_mapping, validated
+from qc_gym.core.scenario import (
+    Record,
+    ScenarioError,
+    ScenarioRange,
+    close_names,
+    read_mapping,
+    validated,
+)
 
 Count = Annotated[int, Field(ge=1)]
 RUN, CURVE = "run.json", "curve.csv"
@@ -72,6 +79,22 @@ class Experiment(Record):
     scores: Count = 40
     workers: Count = 2
     problems: Annotated[list[Problem], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"seeds = {self.seeds}: each may be listed once")
+        titles: list[tuple[str, str, str]] = []
+        for i, problem in enumerate(self.problems):
+            title = problem.env_id, scenario_name(problem.scenario), problem.observation
+            if title in titles:
+                raise ValueError(
+                    f"problems.{i}: is called {', '.join(title)} as problems.{titles.index(title)} "
+                    "is; list all algorithms of a problem in one place, and give each scenario of "
+                    "your own a file, which names it"
+                )
+            titles.append(title)
+        return self
 
 
 class Run(Record):
@@ -164,8 +187,18 @@ def runs_of(experiment: Experiment, where: str = "experiment") -> Iterator[Run]:
 
 
 def make_env(run: Run | Problem) -> gym.Env[Any, Any]:
-    """Return the scalar environment of a run."""
-    return gym.make(run.env_id, scenario=run.scenario, observation=run.observation)
+    """Return the scalar environment of a run.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario cannot be used, or is a range.
+    """
+    env = gym.make(run.env_id, scenario=run.scenario, observation=run.observation)
+    assert isinstance(env.unwrapped, QCEnv)
+    if isinstance(env.unwrapped.scenarios, ScenarioRange):
+        raise ScenarioError("scenario: is a range, which has no one optimum to score against")
+    return env
 
 
 def carry_out(
@@ -248,6 +281,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         "seconds": curve.rows[-1]["seconds"],
     }
     partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
     try:
         save_policy(model, partial, policy_description(run, env))
         write_curve(curve.rows, partial / CURVE)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
@@ -46,16 +47,29 @@ class StochasticPolicy:
         state: Any = None,
         episode_start: Any = None,
         deterministic: bool = False,
+        action_masks: NDArray[np.bool_] | None = None,
     ) -> tuple[Any, Any]:
-        """Return (actions, state), as the model does; drawn unless ``deterministic``."""
-        return self.policy.predict(observation, state, episode_start, deterministic)
+        """Return (actions, state), as the model does; drawn unless ``deterministic``.
 
-    def action_probabilities(self, observations: NDArray[np.float32]) -> NDArray[np.float64]:
+        ``action_masks`` is for a model that takes them (MaskablePPO); another does not read it.
+        """
+        masks = self._masks(action_masks)
+        return self.policy.predict(observation, state, episode_start, deterministic, **masks)
+
+    def action_probabilities(
+        self, observations: NDArray[np.float32], action_masks: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float64]:
         """Return the probabilities of the actions, (B, size) → float64 (B, A)."""
         tensor, _ = self.policy.obs_to_tensor(observations)
         with torch.no_grad():
-            distribution = self.policy.get_distribution(tensor).distribution
-        return np.asarray(distribution.probs.double().numpy())
+            answer = self.policy.get_distribution(tensor, **self._masks(action_masks))
+        return np.asarray(answer.distribution.probs.double().numpy())
+
+    def _masks(self, action_masks: NDArray[np.bool_] | None) -> dict[str, NDArray[np.bool_]]:
+        """Return the masks as an argument, for a model that takes them."""
+        if action_masks is None or not isinstance(self.policy, MaskableActorCriticPolicy):
+            return {}
+        return {"action_masks": action_masks}
 
 
 def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[str, Any]) -> None:
@@ -71,7 +85,7 @@ def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[s
     """
     folder = Path(folder)
     tensors = {name: tensor.contiguous() for name, tensor in model.policy.state_dict().items()}
-    save_file(tensors, folder / WEIGHTS)
+    (folder / WEIGHTS).write_bytes(save(tensors))
     content = {"format": _FORMAT, **description}
     (folder / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -95,7 +109,10 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
         weights = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
-    policy = _network(description)
+    try:
+        policy = _network(description)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{folder / DESCRIPTION}: tells of no policy: {error!r}") from error
     try:
         policy.load_state_dict(weights)
     except RuntimeError as error:
@@ -106,6 +123,8 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
 
 def _network(description: Mapping[str, Any]) -> BasePolicy:
     """Return the untrained network that a description tells of."""
+    if description["env_id"] not in gym.registry:  # gym.make would import a module that it names
+        raise ValueError(f"unknown env_id {description['env_id']!r}")
     env = gym.make(
         description["env_id"],
         scenario=description["scenario"],
@@ -116,5 +135,5 @@ def _network(description: Mapping[str, Any]) -> BasePolicy:
         env.observation_space,
         env.action_space,
         lr_schedule=lambda remaining: 0.0,
-        **description["hyperparameters"].get("policy_kwargs", {}),
+        **(description["hyperparameters"].get("policy_kwargs") or {}),
     )

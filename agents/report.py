@@ -17,9 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import baselines
+from agents.callbacks import COLUMNS as CURVE_COLUMNS
+from agents.cli import format_cell
 from agents.experiment import CURVE, RUN, Run
 from agents.policies import load_policy
-from baselines import TabularPolicy
+from baselines import Score, TabularPolicy
 from baselines.core.policy import tabulate
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import validated
@@ -90,12 +92,17 @@ def read_result(folder: str | Path) -> Result:
     folder = Path(folder)
     try:
         content = json.loads((folder / RUN).read_text(encoding="utf-8"))
-        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
-            curve = [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
         run = validated(Run, content["run"], str(folder / RUN))
-        return Result(folder, run, content["score"], content["seconds"], curve)
+        score = asdict(Score(**content["score"]))
+        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        curve = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
+        if not curve:
+            raise ValueError(f"{CURVE} holds no rows")
+        return Result(folder, run, score, float(content["seconds"]), curve)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: not the folder of a finished run: {error!r}") from error
+        problem = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
 
 
 def write_report(runs: Iterable[str | Path], folder: str | Path) -> list[dict[str, Any]]:
@@ -114,7 +121,7 @@ def write_report(runs: Iterable[str | Path], folder: str | Path) -> list[dict[st
     results = [read_result(run) for run in runs]
     rows: list[dict[str, Any]] = []
     for problem, group in _by_problem(results).items():
-        env = gym.make(problem[0], scenario=group[0].run.scenario, observation=problem[2])
+        env = _environment(problem, group)
         rows += [_run_row(problem, result) for result in group]
         rows += _reference_rows(problem, env)
         for name, figure in _figures(env, group).items():
@@ -146,20 +153,11 @@ def _standing(policy: str, members: Sequence[Mapping[str, Any]]) -> dict[str, An
         "policy": policy,
         "seeds": sum(row["seed"] is not None for row in members) or None,
         "normalised": float(np.mean([row["normalised"] for row in members])),
-        "worst seed": min(row["normalised"] for row in members),
+        "worst": min(row["normalised"] for row in members),
         "regret": float(np.mean([row["regret"] for row in members])),
         "value": float(np.mean([row["value"] for row in members])),
-        f"seconds to {TARGET}": None if None in times else float(np.mean(times)),
+        f"s to {TARGET}": None if None in times else float(np.mean(times)),
     }
-
-
-def format_cell(value: Any) -> str:
-    """Return a value of the leaderboard as it is shown."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4f}" if math.isfinite(value) else str(value)
-    return str(value)
 
 
 def _by_problem(results: Iterable[Result]) -> dict[tuple[str, str, str], list[Result]]:
@@ -169,6 +167,17 @@ def _by_problem(results: Iterable[Result]) -> dict[tuple[str, str, str], list[Re
         key = run.env_id, run.scenario_name, run.observation
         groups.setdefault(key, []).append(result)
     return groups
+
+
+def _environment(problem: tuple[str, str, str], group: Sequence[Result]) -> gym.Env[Any, Any]:
+    """Return the environment of a group of runs, as it was: a scenario's file may have changed."""
+    scenarios = [load_policy(result.folder)[1]["scenario"] for result in group]
+    for result, scenario in zip(group, scenarios, strict=True):
+        if scenario != scenarios[0]:
+            raise ValueError(
+                f"{result.folder}: its scenario {problem[1]} is not that of {group[0].folder}"
+            )
+    return gym.make(problem[0], scenario=scenarios[0], observation=problem[2])
 
 
 def _run_row(problem: tuple[str, str, str], result: Result) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-import qc_gym  # noqa: F401  registers the environments
+import qc_gym
 from agents.algorithms import arguments, find_algorithm
 from agents.vec_env import SB3VecEnv
+from qc_gym.core.scenario import close_names
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -56,28 +57,45 @@ def train(
     """
     entry = find_algorithm(algorithm)
     settings = arguments(entry.hyperparameters(hyperparameters))
-    env = make_training_env(env_id, num_envs or entry.num_envs, scenario, observation)
+    if total_timesteps is None:
+        total_timesteps = entry.total_timesteps
+    if total_timesteps < 1:
+        raise ValueError(f"total_timesteps = {total_timesteps!r}: at least 1 step is needed")
+    num_envs = entry.num_envs if num_envs is None else num_envs
+    env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = 1.0 / return_deviation(env, seed)
     vec_env = SB3VecEnv(env, reward_scale)
     vec_env.seed(seed)
-    model = entry.type(
-        entry.policy, vec_env, seed=seed, device="cpu", tensorboard_log=tensorboard_log, **settings
-    )
-    return model.learn(total_timesteps or entry.total_timesteps, callback=callback)
+    try:
+        model = entry.type(
+            entry.policy,
+            vec_env,
+            seed=seed,
+            device="cpu",
+            tensorboard_log=tensorboard_log,
+            **settings,
+        )
+    except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
+        raise ValueError(f"{algorithm}: {error}") from error
+    return model.learn(total_timesteps, callback=callback)
 
 
 def make_training_env(
     env_id: str, num_envs: int, scenario: Any = None, observation: str = "belief"
 ) -> QCVectorEnv:
     """Return the native vector environment with the autoreset that training needs."""
-    env = gym.make_vec(
-        env_id,
-        num_envs=num_envs,
-        scenario=scenario,
-        observation=observation,
-        autoreset_mode="SameStep",
-    )
+    try:
+        env = gym.make_vec(
+            env_id,
+            num_envs=num_envs,
+            scenario=scenario,
+            observation=observation,
+            autoreset_mode="SameStep",
+        )
+    except gym.error.UnregisteredEnv as error:
+        known = close_names(env_id, list(qc_gym.ENVIRONMENTS))
+        raise ValueError(f"unknown env_id {env_id!r}; {known}") from error
     assert isinstance(env, QCVectorEnv)
     return env
 

@@ -137,7 +137,9 @@ def score(
     arena = vector_type(problem.env_type)(
         min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
     )
-    return score_by_simulation(solution, policy, arena, episodes, seed, deterministic is not False)
+    if deterministic is None:
+        deterministic = not isinstance(policy, TabularPolicy)
+    return score_by_simulation(solution, policy, arena, episodes, seed, deterministic)
 
 
 def certify(

@@ -127,21 +127,29 @@ class TabularPolicy:
         if episode_start is not None:
             begins |= np.broadcast_to(np.asarray(episode_start, np.bool_), (count,))
         model = self.model
-        rows = np.empty(count, np.int64)
+        rows = np.full(count, -1)
         for i in range(count):
             if begins[i]:
-                candidates: NDArray[np.integer] = model.initial_states
-            else:
+                rows[i] = self._first_showing(observations[i], model.initial_states)
+            # Not `else`: stable-baselines3's evaluate_policy goes on to call it a start in those
+            # of its environments that have played their share of the episodes.
+            if rows[i] < 0 and state is not None:
                 pair = state[i][0] * model.num_actions + state[i][1]
-                candidates = model.successors[model.first[pair] : model.first[pair + 1]]
-            shown = np.all(model.observations[candidates] == observations[i], axis=1)
-            if not shown.any():
+                following = model.successors[model.first[pair] : model.first[pair + 1]]
+                rows[i] = self._first_showing(observations[i], following)
+            if rows[i] < 0:
                 raise ValueError(
                     f"observation {observations[i]} cannot follow what was seen before; pass the "
                     "state that the last predict returned, and episode_start"
                 )
-            rows[i] = candidates[shown.argmax()]
         return rows
+
+    def _first_showing(
+        self, observation: NDArray[np.float32], candidates: NDArray[np.integer]
+    ) -> int:
+        """Return the first of the decision states that shows the observation, or −1."""
+        shown = np.all(self.model.observations[candidates] == observation, axis=1)
+        return int(candidates[shown.argmax()]) if shown.any() else -1
 
 
 def uniform_policy(model: TabularModel) -> TabularPolicy:

@@ -195,7 +195,9 @@ def score_by_simulation(
         raise ValueError(f"env.autoreset_mode = {env.autoreset_mode}: SAME_STEP is needed")
     model, gaps = solution.model, solution.optimum.gaps()
     count, rounds = env.num_envs, -(-episodes // env.num_envs)
-    observations, infos = env.reset(seed=seed)
+    # Not seed itself: sub-environment i + 1 would then play what i plays with the next seed.
+    seeds = np.random.default_rng(seed).integers(2**63, size=count)
+    observations, infos = env.reset(seed=seeds.tolist())
     memory: Any = None
     starts = np.ones(count, np.bool_)
     lost, lengths = np.zeros((2, rounds, count))

@@ -2,9 +2,9 @@
 
 Where every succession leads to a later row (counts only grow), both take one compiled sweep:
 backward induction, O(K). Where states can recur the problem is a stochastic shortest path (Bertsekas
-& Tsitsiklis 1991): Howard's policy iteration from a policy that is certain to end, each evaluation a
-sparse linear system; it stops at the optimum after finitely many policies, because each is better
-than the one before. Policies that may never end are found by reachability, not by divergence.
+& Tsitsiklis 1991): value iteration for a policy to begin with, then Howard's policy iteration, each
+evaluation a sparse linear system; it stops at the optimum after finitely many policies, because each
+is better than the one before. Policies that may never end are found by reachability, not by divergence.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from baselines.core.model import TabularModel
 
 _ENDING = 1e-12
 """Least probability of ending that is told from the rounding of a sum of probabilities."""
+_SWEEPS = 300
+"""Sweeps after which an iteration is taken to converge too slowly."""
 
 
 class ImproperPolicyError(ValueError):
@@ -137,13 +139,15 @@ def as_probabilities(
             f"policy: actions of shape {shape[:1]} or probabilities of shape {shape} are needed, "
             f"got {policy.dtype} of shape {policy.shape}"
         )
+    # In float64 before the sum: a network's float32 rows sum to one only to 1e-7.
+    policy = policy.astype(np.float64)
     total = policy.sum(axis=1)
     # Not `> tolerance`: a NaN must fail.
     wrong = ~((np.abs(total - 1) <= 1e-6) & (policy >= 0).all(axis=1))
     if wrong.any():
         i = wrong.argmax()
         raise ValueError(f"the policy's probabilities in state {i} are {policy[i]}")
-    return np.asarray(policy / total[:, np.newaxis], np.float64)
+    return policy / total[:, np.newaxis]
 
 
 def bellman_residual(model: TabularModel, optimum: Optimum) -> float:
@@ -206,10 +210,26 @@ def _sweep(rewards, first, successors, probabilities, policy, start):  # type: i
 
 
 def _policy_iteration(model: TabularModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    actions = _proper_actions(model)
+    """Howard's algorithm, from the greedy policy of values that have nearly converged."""
+    order = _towards_end(model)
+    values = np.zeros(model.num_states)
+    _iterate_values(
+        model.rewards,
+        model.allowed,
+        model.first,
+        model.successors,
+        model.probabilities,
+        order,
+        values,
+        _SWEEPS,
+    )
     transitions = model.transition_matrix()
     rows = np.arange(model.num_states)
     start = np.ones(model.num_states)
+    action_values = model.rewards + (transitions @ values).reshape(model.rewards.shape)
+    actions = _best(action_values, model.allowed)
+    if _endless(_moves(model, as_probabilities(model, actions)))[0].any():
+        actions = _proper_actions(model, order)
     while True:
         values, _ = _evaluate_cyclic(model, as_probabilities(model, actions), start)
         action_values = model.rewards + (transitions @ values).reshape(model.rewards.shape)
@@ -223,36 +243,74 @@ def _policy_iteration(model: TabularModel) -> tuple[NDArray[np.float64], NDArray
         actions = np.where(better, candidates, actions)
 
 
-def _proper_actions(model: TabularModel) -> NDArray[np.int64]:
-    """Return an allowed action for each state (S,) that leads towards the end.
+@njit(cache=True, error_model="numpy")
+def _iterate_values(  # type: ignore[no-untyped-def]
+    rewards, allowed, first, successors, probabilities, order, values, sweeps
+):
+    """Improve the values in place, state after state, until nothing moves or the sweeps are done."""
+    num_actions = rewards.shape[1]
+    for _ in range(sweeps):
+        moved, size = 0.0, 1.0
+        for s in order:
+            best = -np.inf
+            for a in range(num_actions):
+                if allowed[s, a]:
+                    pair = s * num_actions + a
+                    total = rewards[s, a]
+                    for k in range(first[pair], first[pair + 1]):
+                        total += probabilities[k] * values[successors[k]]
+                    best = max(best, total)
+            moved, size = max(moved, abs(best - values[s])), max(size, abs(best))
+            values[s] = best
+        if moved <= 1e-13 * size:
+            return
 
-    Works backwards from the actions that may end the episode: a state joins when one of its actions
-    leads, with some probability, to a state that has joined.
+
+def _towards_end(model: TabularModel) -> NDArray[np.integer]:
+    """Return the states in the order of how near to the end they may be.
+
+    Raises an ImproperPolicyError if there is one from which no policy is certain to end.
     """
-    transitions = model.transition_matrix()
-    shape = model.rewards.shape
-    may_end = (1.0 - transitions.sum(axis=1)).reshape(shape) > _ENDING
-    actions = np.full(model.num_states, -1, np.int64)
-    towards = may_end & model.allowed
-    while True:
-        joining = (actions < 0) & towards.any(axis=1)
-        if not joining.any():
-            break
-        actions[joining] = towards[joining].argmax(axis=1)
-        joined = (actions >= 0).astype(np.float64)
-        towards = ((transitions @ joined).reshape(shape) > 0) & model.allowed
-    if np.any(actions < 0):
-        raise ImproperPolicyError(
-            f"no policy is certain to end from state {int((actions < 0).argmax())}"
-        )
+    shape = num_states, num_actions = model.rewards.shape
+    pairs, successors = _usable(model)
+    moves = sparse.csr_array(
+        (np.ones(len(pairs)), (pairs // num_actions, successors)), shape=(num_states, num_states)
+    )
+    ending = _ending(model.transition_matrix()).reshape(shape) & model.allowed
+    order = _backwards(moves, np.asarray(ending.any(axis=1)))
+    if len(order) < num_states:
+        missing = np.setdiff1d(np.arange(num_states), order)
+        raise ImproperPolicyError(f"no policy is certain to end from state {missing[0]}")
+    return order
+
+
+def _proper_actions(model: TabularModel, order: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return for each state (S,) the action that may end the episode or comes nearest to the end."""
+    shape = num_states, num_actions = model.rewards.shape
+    rank = np.empty(num_states, np.int64)
+    rank[order] = np.arange(num_states)
+    pairs, successors = _usable(model)
+    earliest = np.full(num_states * num_actions, num_states)
+    np.minimum.at(earliest, pairs, rank[successors])
+    earliest[_ending(model.transition_matrix()) & model.allowed.ravel()] = -1
+    actions: NDArray[np.int64] = earliest.reshape(shape).argmin(axis=1)
     return actions
 
 
-def _evaluate_cyclic(
-    model: TabularModel, policy: NDArray[np.float64], start: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the values and the occupancy (both (S,)) from the linear systems of the policy."""
-    rewards = (policy * model.rewards).sum(axis=1)
+def _usable(model: TabularModel) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return the state-action pairs and successors of the successions that allowed actions bring."""
+    pairs = np.repeat(np.arange(model.rewards.size), np.diff(model.first))
+    usable = (model.probabilities > 0) & model.allowed.ravel()[pairs]
+    return pairs[usable], model.successors[usable]
+
+
+def _ending(transitions: sparse.csr_array) -> NDArray[np.bool_]:
+    """Return the rows after which the episode may end."""
+    return np.asarray(1.0 - transitions.sum(axis=1) > _ENDING, np.bool_)
+
+
+def _moves(model: TabularModel, policy: NDArray[np.float64]) -> sparse.csr_array:
+    """Return the probabilities from state to state under a policy, (S, S)."""
     n, num_actions = model.rewards.shape
     mixture = sparse.csr_array(
         (
@@ -264,7 +322,17 @@ def _evaluate_cyclic(
     )
     moves = (mixture @ model.transition_matrix()).tocsr()
     moves.eliminate_zeros()
-    endless = _endless(moves)
+    return moves
+
+
+def _evaluate_cyclic(
+    model: TabularModel, policy: NDArray[np.float64], start: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values and the occupancy (both (S,)) from the linear systems of the policy."""
+    rewards = (policy * model.rewards).sum(axis=1)
+    moves = _moves(model, policy)
+    n = model.num_states
+    endless, order = _endless(moves)
     # A state that may come to an endless one is as bad as it: the losses there have no bound.
     doomed = _can_reach(moves, endless)
     undefined = _can_reach(moves, _recur_without_loss(moves, endless, rewards))
@@ -272,20 +340,54 @@ def _evaluate_cyclic(
         raise ImproperPolicyError("the policy may go on for ever without a definite loss")
     values = np.where(undefined, np.nan, -np.inf)
     occupancy = np.zeros(n)
-    live = np.flatnonzero(~doomed)
+    live = order[~doomed[order]]  # the nearest to the end first
     if len(live):
-        system = sparse.eye_array(len(live)) - moves[live][:, live]
-        factors = splu(system.tocsc())
-        values[live] = factors.solve(rewards[live])
+        inner = moves[live][:, live]
+        values[live] = _solve_moves(inner, rewards[live])
         if not np.any(start[doomed] > 0):
-            occupancy[live] = factors.solve(start[live], trans="T")
+            backwards = inner.T.tocsr()[::-1][:, ::-1]
+            occupancy[live] = _solve_moves(backwards.tocsr(), start[live[::-1]])[::-1]
     return values, occupancy
 
 
-def _endless(moves: sparse.csr_array) -> NDArray[np.bool_]:
-    """Return the states (S,) from which the end cannot be reached."""
-    may_end = 1.0 - moves.sum(axis=1) > _ENDING
-    return ~_can_reach(moves, may_end)
+def _solve_moves(moves: sparse.csr_array, constant: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return x = constant + moves · x, (n,).
+
+    By Gauss and Seidel's sweeps, which take a few dozen where episodes end soon; where they do not,
+    by a sparse factorisation, whose cost grows faster with the number of states.
+    """
+    solution = np.zeros(len(constant))
+    if not _sweep_moves(moves.indptr, moves.indices, moves.data, constant, solution, _SWEEPS):
+        solution = splu((sparse.eye_array(len(constant)) - moves).tocsc()).solve(constant)
+    return solution
+
+
+@njit(cache=True, error_model="numpy")
+def _sweep_moves(first, successors, probabilities, constant, solution, sweeps):  # type: ignore[no-untyped-def]
+    """Improve the solution in place; return whether it stood still before the sweeps were done."""
+    for _ in range(sweeps):
+        moved, size = 0.0, 1e-300
+        for s in range(len(constant)):
+            total, own = constant[s], 1.0
+            for k in range(first[s], first[s + 1]):
+                if successors[k] == s:
+                    own -= probabilities[k]
+                else:
+                    total += probabilities[k] * solution[successors[k]]
+            total /= own
+            moved, size = max(moved, abs(total - solution[s])), max(size, abs(total))
+            solution[s] = total
+        if moved <= 1e-15 * size:
+            return True
+    return False
+
+
+def _endless(moves: sparse.csr_array) -> tuple[NDArray[np.bool_], NDArray[np.integer]]:
+    """Return which states (S,) cannot reach the end, and the others, the nearest to it first."""
+    order = _backwards(moves, _ending(moves))
+    endless = np.ones(moves.shape[0], np.bool_)
+    endless[order] = False
+    return endless, order
 
 
 def _recur_without_loss(
@@ -309,14 +411,19 @@ def _recur_without_loss(
 
 def _can_reach(moves: sparse.csr_array, targets: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the states (S,) that reach one of the targets with some probability."""
-    if not targets.any():
-        return targets
+    result = np.zeros(len(targets), np.bool_)
+    result[_backwards(moves, targets)] = True
+    return result
+
+
+def _backwards(moves: sparse.csr_array, targets: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """Return the states that reach one of the targets, those in the fewest moves first."""
     n = len(targets)
-    # Breadth-first, backwards, from one added state that leads to every target.
+    # Breadth-first from one added state that leads to every target.
     arrows = sparse.csr_array((np.ones(moves.nnz), moves.indices, moves.indptr), shape=(n, n)).T
     into = sparse.csr_array(targets[np.newaxis].astype(np.float64))
     graph = sparse.block_array([[arrows.tocsr(), None], [into, sparse.csr_array((1, 1))]]).tocsr()
-    reached = sparse.csgraph.breadth_first_order(graph, n, return_predecessors=False)
-    result = np.zeros(n + 1, np.bool_)
-    result[reached] = True
-    return result[:n]
+    order: NDArray[np.integer] = sparse.csgraph.breadth_first_order(
+        graph, n, return_predecessors=False
+    )
+    return order[1:]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from baselines.core.model import TabularModel
@@ -24,6 +24,8 @@ from baselines.core.solver import (
 
 Moves = Mapping[tuple[int, int], Sequence[tuple[int, float]]]
 ENDS: tuple[tuple[int, float], ...] = ()
+SIZES = st.integers(1, 5)
+quick = settings(max_examples=80, deadline=None)
 
 
 def make_model(
@@ -56,7 +58,7 @@ def make_model(
 def models(
     draw: st.DrawFn,
     cyclic: bool | None = None,
-    num_states: st.SearchStrategy[int] = st.integers(1, 5),
+    num_states: st.SearchStrategy[int] = SIZES,
     always_ends: bool = True,
 ) -> TabularModel:
     """Draw a small model, with masks and several initial states.
@@ -217,6 +219,7 @@ def shuffled(model: TabularModel, order: Sequence[int]) -> TabularModel:
 # --- the optimum -------------------------------------------------------------------------------
 
 
+@quick
 @given(model=models())
 def test_optimum_is_the_limit_of_value_iteration(model: TabularModel) -> None:
     values = value_iteration(model)
@@ -232,8 +235,8 @@ def test_optimum_is_the_limit_of_value_iteration(model: TabularModel) -> None:
     assert optimum.value == pytest.approx(expected, rel=1e-10, abs=1e-10)
 
 
+@quick
 @given(model=models(num_states=st.integers(1, 4)))
-@settings(max_examples=50)
 def test_optimum_is_the_best_of_all_deterministic_policies(model: TabularModel) -> None:
     each = np.array([dense_values(model, policy) for policy in deterministic_policies(model)])
     optimum = solve(model)
@@ -243,8 +246,8 @@ def test_optimum_is_the_best_of_all_deterministic_policies(model: TabularModel) 
     assert model.allowed[np.arange(model.num_states), optimum.actions].all()
 
 
+@quick
 @given(model=models(cyclic=True, num_states=st.integers(1, 4), always_ends=False))
-@settings(max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
 def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(model: TabularModel) -> None:
     best = np.full(model.num_states, -np.inf)
     for policy in deterministic_policies(model):
@@ -261,6 +264,7 @@ def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(model: Tabu
     np.testing.assert_allclose(optimum.values, value_iteration(model), rtol=1e-9)
 
 
+@quick
 @given(model=models())
 def test_gaps_of_allowed_actions_are_not_negative_and_zero_for_the_best(
     model: TabularModel,
@@ -271,6 +275,7 @@ def test_gaps_of_allowed_actions_are_not_negative_and_zero_for_the_best(
     assert (gaps[np.arange(model.num_states), optimum.actions] == 0).all()
 
 
+@quick
 @given(model=models(), data=st.data())
 def test_bellman_residual_is_the_largest_violation(
     model: TabularModel, data: st.DataObject
@@ -295,6 +300,7 @@ def test_bellman_residual_is_the_largest_violation(
     assert expected > 0.01
 
 
+@quick
 @given(model=models())
 def test_ties_change_no_value(model: TabularModel) -> None:
     """Every action twice: the same values, and any mixture of the copies is worth the same."""
@@ -345,6 +351,7 @@ def test_a_better_action_that_is_forbidden_is_valued_and_not_taken() -> None:
     assert evaluate(model, np.array([0, 0])).value == 5.0
 
 
+@quick
 @given(model=models(cyclic=False), data=st.data())
 def test_numbering_of_the_states_does_not_matter(model: TabularModel, data: st.DataObject) -> None:
     order = data.draw(st.permutations(range(model.num_states)))
@@ -368,6 +375,7 @@ def test_numbering_of_the_states_does_not_matter(model: TabularModel, data: st.D
 # --- the evaluation of a policy ----------------------------------------------------------------
 
 
+@quick
 @given(drawn=models_with_policy())
 def test_values_and_occupancy_solve_the_dense_equations(
     drawn: tuple[TabularModel, np.ndarray],
@@ -384,8 +392,8 @@ def test_values_and_occupancy_solve_the_dense_equations(
     assert result.expected_length == pytest.approx(evaluate(counting, policy).value, rel=1e-9)
 
 
+@quick
 @given(drawn=models_with_policy(cyclic=False, num_states=st.integers(1, 4)))
-@settings(max_examples=50)
 def test_an_acyclic_model_is_the_sum_over_its_paths(
     drawn: tuple[TabularModel, np.ndarray],
 ) -> None:
@@ -402,6 +410,7 @@ def test_an_acyclic_model_is_the_sum_over_its_paths(
     assert result.occupancy.max() <= 1 + 1e-12  # no state is seen twice
 
 
+@quick
 @given(model=models(), seed=st.integers(0, 999))
 def test_actions_are_probabilities_of_one(model: TabularModel, seed: int) -> None:
     actions = np.random.default_rng(seed).integers(0, model.num_actions, model.num_states)
@@ -411,6 +420,7 @@ def test_actions_are_probabilities_of_one(model: TabularModel, seed: int) -> Non
     np.testing.assert_array_equal(one.occupancy, two.occupancy)
 
 
+@quick
 @given(drawn=models_with_policy(), share=st.floats(0, 1))
 def test_a_coin_tossed_before_the_episode_mixes_values(
     drawn: tuple[TabularModel, np.ndarray], share: float
@@ -432,6 +442,7 @@ def test_a_coin_tossed_before_the_episode_mixes_values(
     assert evaluate(model, mixture).value == pytest.approx(expected, abs=1e-8 * scale)
 
 
+@quick
 @given(drawn=models_with_policy())
 def test_regret_is_the_sum_of_gaps_over_visits(drawn: tuple[TabularModel, np.ndarray]) -> None:
     model, policy = drawn
@@ -445,6 +456,7 @@ def test_regret_is_the_sum_of_gaps_over_visits(drawn: tuple[TabularModel, np.nda
         assert regret >= -1e-9 * scale
 
 
+@quick
 @given(model=models())
 def test_policies_over_allowed_actions_have_no_negative_regret(model: TabularModel) -> None:
     optimum = solve(model)
@@ -511,7 +523,8 @@ def test_a_loss_elsewhere_does_not_make_an_idle_loop_a_loss() -> None:
     model = make_model([[0.0, 0.0], [-1.0, 0.0]], idle)
     with pytest.raises(ImproperPolicyError):
         evaluate(model, np.array([0, 0]))
-    assert evaluate(shuffled(model, [1, 0]), np.array([0, 0])).values[0] == -np.inf
+    paying = replace(model, initial_states=np.array([1]))
+    assert evaluate(paying, np.array([0, 0])).value == -np.inf
 
 
 def test_a_loss_on_the_way_to_an_idle_loop_is_not_endless() -> None:
@@ -548,8 +561,8 @@ def test_a_state_from_which_no_policy_ends_is_named() -> None:
         solve(make_model([[-1.0, 0.0]], masked, allowed=[[True, False]]))
 
 
+@quick
 @given(drawn=models_with_policy(cyclic=True, always_ends=False))
-@settings(max_examples=200)
 def test_policies_that_may_pay_for_ever_are_found(
     drawn: tuple[TabularModel, np.ndarray],
 ) -> None:
@@ -571,6 +584,7 @@ def test_policies_that_may_pay_for_ever_are_found(
     else:
         assert result.value == -np.inf
         assert result.expected_length == np.inf
+        assert not result.occupancy.any()
 
 
 # --- where an episode begins, and tables that cannot be ----------------------------------------
@@ -662,11 +676,11 @@ def test_probabilities_in_single_precision_are_made_to_sum_to_one() -> None:
 def test_a_large_cyclic_model_is_solved_in_seconds() -> None:
     """20,000 states in a corridor with a step back: the hitting time has a closed form.
 
-    Action 0 moves on with probability .6 and back with .4, action 1 likewise with .7 at twice the
-    price, action 2 pays all of its way at once, which pays only near nowhere.
+    Action 0 moves on with probability .6 and back with .4; action 1 with .7 and .3, for 1.9 times
+    the price.
     """
     size, back = 20_000, np.array([0.4, 0.3])
-    rewards = np.tile([-1.0, -1.9, -10.0 * size], (size, 1))
+    rewards = np.tile([-1.0, -1.9], (size, 1))
     moves = {}
     for state, action in itertools.product(range(size), range(2)):
         outcomes = [(max(state - 1, 0), float(back[action]))]

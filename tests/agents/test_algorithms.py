@@ -1,0 +1,228 @@
+"""Every algorithm trains and is scored; its hyperparameters are checked before it does."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
+from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_masked
+from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import baselines
+from agents import ALGORITHMS, SB3VecEnv, train
+from agents.algorithms import arguments, find_algorithm
+from agents.training import make_training_env
+from baselines.core.policy import tabulate
+
+ID = "qc_gym/SequentialSampling-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+_ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
+_REPLAY = {
+    "learning_starts": 64,
+    "buffer_size": 1000,
+    "batch_size": 16,
+    "target_update_interval": 100,
+}
+TINY: dict[str, dict[str, Any]] = {
+    "ppo": _ROLLOUTS,
+    "a2c": {"n_steps": 4},
+    "dqn": _REPLAY,
+    "qrdqn": {**_REPLAY, "policy_kwargs": {"net_arch": [16], "n_quantiles": 8}},
+    "maskable_ppo": _ROLLOUTS,
+    "recurrent_ppo": {**_ROLLOUTS, "policy_kwargs": {"lstm_hidden_size": 16}},
+}
+WITH_MEMORY = {"recurrent_ppo"}
+
+
+def train_tiny(algorithm: str, seed: int = 1, **kwargs: Any) -> BaseAlgorithm:
+    settings = {"scenario": SCENARIO, "total_timesteps": 320, "num_envs": 4, **kwargs}
+    settings["hyperparameters"] = {**TINY[algorithm], **settings.get("hyperparameters", {})}
+    return train(algorithm, ID, seed=seed, **settings)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, BaseAlgorithm]:
+    return {name: train_tiny(name) for name in ALGORITHMS}
+
+
+@pytest.fixture(scope="module")
+def env() -> gym.Env[Any, Any]:
+    return gym.make(ID, scenario=SCENARIO)
+
+
+def test_registry() -> None:
+    assert {name: entry.type for name, entry in ALGORITHMS.items()} == {
+        "ppo": PPO,
+        "a2c": A2C,
+        "dqn": DQN,
+        "qrdqn": QRDQN,
+        "maskable_ppo": MaskablePPO,
+        "recurrent_ppo": RecurrentPPO,
+    }
+    for name, entry in ALGORITHMS.items():
+        assert entry.name == name
+        assert find_algorithm(name) is entry
+        assert entry.policy in entry.type.policy_aliases
+        assert entry.hyperparameters(entry.defaults) == dict(entry.defaults)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_defaults_are_accepted_by_the_algorithm(name: str) -> None:
+    entry = ALGORITHMS[name]
+    settings = arguments(entry.hyperparameters())
+    vec_env = SB3VecEnv(make_training_env(ID, entry.num_envs, SCENARIO))
+    if "buffer_size" in settings:
+        settings["buffer_size"] = 10 * entry.num_envs  # no need of the memory here
+    model = entry.type(entry.policy, vec_env, device="cpu", **settings)
+    assert model.gamma == 1.0  # an episode's return is what is scored: it is not discounted
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_trains_and_is_scored(
+    name: str, models: dict[str, BaseAlgorithm], env: gym.Env[Any, Any]
+) -> None:
+    model = models[name]
+    assert type(model) is ALGORITHMS[name].type
+    assert model.num_timesteps >= 320
+    score = baselines.score(env, model, episodes=4000)
+    assert score.exact == (name not in WITH_MEMORY)
+    assert score.exact <= (score.stderr == 0.0)
+    assert score.regret >= 0
+
+    arena = SB3VecEnv(make_training_env(ID, 100, SCENARIO))
+    arena.seed(4)
+    evaluate = evaluate_masked if name == "maskable_ppo" else evaluate_policy
+    returns, lengths = evaluate(model, arena, 2000, return_episode_rewards=True, warn=False)
+    error = np.std(returns) / np.sqrt(len(returns)) + score.stderr
+    assert abs(np.mean(returns) - score.value) < 4 * error
+    if score.exact:
+        error = np.std(lengths) / np.sqrt(len(lengths))
+        assert abs(np.mean(lengths) - score.expected_length) < 4 * error + 1e-9
+
+
+@pytest.mark.parametrize("name", ["ppo", "recurrent_ppo"])
+def test_outcome_observations(name: str) -> None:
+    model = train_tiny(name, observation="outcome")
+    score = baselines.score(
+        gym.make(ID, scenario=SCENARIO, observation="outcome"), model, episodes=1000
+    )
+    assert score.exact == (name not in WITH_MEMORY)
+    assert score.regret >= 0
+
+
+def test_masked_agent_takes_no_forbidden_action(env: gym.Env[Any, Any]) -> None:
+    model = train_tiny("maskable_ppo")
+    with torch.no_grad():
+        model.policy.action_net.bias[0] += 1000.0  # it wants to inspect, whatever it sees
+    tables = baselines.model(env)
+    assert (model.predict(tables.observations, deterministic=True)[0] == 0).all()
+    table = tabulate(model, tables)
+    assert table is not None
+    assert (table[~tables.allowed] == 0).all()
+    assert (table.sum(axis=1) == 1).all()
+    # Inspecting all it may, it is worth at most −max_samples, and decides after that.
+    score = baselines.score(env, model)
+    assert score.expected_length == pytest.approx(SCENARIO["max_samples"] + 1, rel=1e-12)
+    assert score.value < -SCENARIO["max_samples"]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_seed_decides_the_weights(name: str, models: dict[str, BaseAlgorithm]) -> None:
+    weights = models[name].policy.state_dict()
+    again = train_tiny(name).policy.state_dict()
+    assert list(weights) == list(again)
+    assert all(torch.equal(weights[key], again[key]) for key in weights)
+    other = train_tiny(name, seed=2).policy.state_dict()
+    assert not all(torch.equal(weights[key], other[key]) for key in weights)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_training_moves_the_weights(name: str, models: dict[str, BaseAlgorithm]) -> None:
+    entry = ALGORITHMS[name]
+    settings = arguments(entry.hyperparameters(TINY[name]))
+    vec_env = SB3VecEnv(make_training_env(ID, 4, SCENARIO))
+    fresh = entry.type(entry.policy, vec_env, seed=1, device="cpu", **settings)
+    before, after = fresh.policy.state_dict(), models[name].policy.state_dict()
+    assert not any(torch.equal(before[key], after[key]) for key in before if "weight" in key)
+
+
+def test_learning_rate_falls_to_its_final_value() -> None:
+    schedule = {"initial": 0.01, "final": 0.002}
+    model = train_tiny("ppo", hyperparameters={"learning_rate": schedule})
+    assert model.lr_schedule(1.0) == pytest.approx(0.01, rel=1e-12)
+    assert model.lr_schedule(0.25) == pytest.approx(0.004, rel=1e-12)
+    assert model.lr_schedule(0.0) == pytest.approx(0.002, rel=1e-12)
+    # 320 steps are five whole roll-outs: at the last update nothing remains.
+    assert model.policy.optimizer.param_groups[0]["lr"] == pytest.approx(0.002, rel=1e-12)
+
+
+def test_clip_range_may_be_a_schedule_too() -> None:
+    schedule = {"initial": 0.3, "final": 0.1}
+    model = train_tiny("ppo", hyperparameters={"clip_range": schedule})
+    assert model.clip_range(1.0) == pytest.approx(0.3, rel=1e-12)
+    assert model.clip_range(0.5) == pytest.approx(0.2, rel=1e-12)
+    assert model.clip_range(0.0) == pytest.approx(0.1, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"initial": 0.1},
+        {"initial": 0.1, "final": 0.0, "middle": 0.05},
+        {"start": 0.1, "end": 0.0},
+        {"initial": "fast", "final": 0.0},
+    ],
+)
+@pytest.mark.parametrize("name", ["learning_rate", "clip_range"])
+def test_incomplete_schedules_are_refused(name: str, schedule: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"{name} = .*initial, final"):
+        arguments({name: schedule})
+
+
+def test_unknown_algorithm() -> None:
+    with pytest.raises(ValueError, match=r"'maskableppo'; did you mean 'maskable_ppo'"):
+        train("maskableppo", ID)
+
+
+def test_unknown_hyperparameter() -> None:
+    with pytest.raises(ValueError, match=r"dqn: .*'batchsize'; did you mean 'batch_size'"):
+        train("dqn", ID, hyperparameters={"batchsize": 8})
+    with pytest.raises(ValueError, match=r"a2c: .*'clip_range'"):  # one of another algorithm
+        train("a2c", ID, hyperparameters={"clip_range": 0.2})
+
+
+@pytest.mark.parametrize("name", ["policy", "env", "seed", "device", "tensorboard_log", "verbose"])
+def test_reserved_names(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"ppo: {name} is not a hyperparameter"):
+        train("ppo", ID, hyperparameters={name: 1})
+
+
+@pytest.mark.parametrize("value", ["3e-4", {"initial": "3e-4", "final": 0.0}])
+def test_numbers_that_yaml_reads_as_text(value: Any) -> None:
+    with pytest.raises(ValueError, match=r"ppo: learning_rate.* = '3e-4': is text.*3\.0e-4"):
+        train("ppo", ID, hyperparameters={"learning_rate": value})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_hyperparameters_are_not_written_to(name: str) -> None:
+    given = {**TINY[name], "policy_kwargs": {"net_arch": [4]}}
+    train_tiny(name, total_timesteps=64, hyperparameters=given)
+    assert given == {**TINY[name], "policy_kwargs": {"net_arch": [4]}}

@@ -1,0 +1,395 @@
+"""The command line: what it prints, what it leaves, and what it says of bad input."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+import yaml
+
+import baselines
+import qc_gym
+from agents.cli import main
+from agents.experiment import read_experiment, runs_of
+from agents.report import read_result
+
+ROOT = Path(__file__).parents[2]
+ID = "qc_gym/SequentialSampling-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+ROLLOUTS = ("n_steps=16", "batch_size=32", "n_epochs=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a scenario's file."""
+    path = tmp_path_factory.mktemp("scenario") / "tiny-lots.yaml"
+    path.write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def trained(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that the command line trained."""
+    out = tmp_path_factory.mktemp("trained") / "made" / "runs"
+    settings = [word for setting in ROLLOUTS for word in ("--set", setting)]
+    command = ["train", "SequentialSampling-v0", "ppo", "--scenario", scenario, "--seed", "3"]
+    command += ["--timesteps", "192", "--num-envs", "4", "--out", str(out), *settings]
+    assert main(command) == 0
+    (folder,) = out.iterdir()
+    return folder
+
+
+def read_json(capsys: pytest.CaptureFixture[str], command: Sequence[str]) -> Any:
+    assert main(command) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return json.loads(printed.out)
+
+
+# --- what is printed ------------------------------------------------------------------------
+
+
+def test_list(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = read_json(capsys, ["list", "--json"])
+    assert listed == {
+        env_id: list(gym.make(env_id).unwrapped.scenario_type.presets)
+        for env_id in qc_gym.ENVIRONMENTS
+    }
+    assert main(["list"]) == 0
+    text = capsys.readouterr().out
+    for env_id, presets in listed.items():
+        assert env_id in text
+        assert all(preset in text for preset in presets)
+
+
+@pytest.mark.parametrize("name", [ID, "SequentialSampling-v0"])
+def test_show(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", name, "--scenario", "lot-200"]) == 0
+    text = capsys.readouterr().out
+    for expected in ("inspect one more item", "accept_bad_cost", '"lot_size": 200', "observation"):
+        assert expected in text
+
+
+@pytest.mark.parametrize("observation", ["belief", "outcome"])
+def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["solve", ID, "--scenario", scenario, "--observation", observation]
+    solved = read_json(capsys, [*command, "--json", "--episodes", "2000", "--seed", "5"])
+    env = gym.make(ID, scenario=SCENARIO, observation=observation)
+    optimum = baselines.solve(env)
+    assert solved["env_id"] == ID
+    assert {name: solved["scenario"][name] for name in SCENARIO} == SCENARIO
+    assert [solved[name] for name in ("value", "lower", "upper")] == [optimum.value] * 3
+    certificate = solved["certificate"]
+    assert certificate == asdict(baselines.certify(env, episodes=2000, seed=5))
+    simulation = certificate["simulation"]
+    assert simulation["episodes"] == 2000
+    assert abs(simulation["mean"] - optimum.value) < 4 * simulation["stderr"]
+
+    assert main([*command, "--episodes", "2000"]) == 0
+    text = capsys.readouterr().out
+    assert f"{optimum.value:.8f}" in text
+    assert baselines.instructions(env) in text
+
+
+def test_score_of_the_reference_policies(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["score", "SequentialSampling-v0", "--scenario", scenario]
+    env = gym.make(ID, scenario=SCENARIO)
+    expected = {
+        name: asdict(baselines.score(env, policy))
+        for name, policy in baselines.reference_policies(env).items()
+    }
+    assert read_json(capsys, [*command, "--json"]) == expected
+    assert main(command) == 0
+    words = capsys.readouterr().out.split()
+    for name, score in expected.items():  # in full: no name or number is cut
+        assert name in words
+        assert f"{score['regret']:.4f}" in words
+        assert f"{score['value']:.4f}" in words
+    order = sorted(expected, key=lambda name: expected[name]["regret"])
+    assert [word for word in words if word in expected] == order
+
+
+# --- training, and what it leaves -----------------------------------------------------------
+
+
+def test_train_leaves_a_run(trained: Path, scenario: str) -> None:
+    assert {path.name for path in trained.iterdir()} == {
+        "run.json",
+        "curve.csv",
+        "policy.json",
+        "policy.safetensors",
+    }
+    run = read_result(trained).run
+    assert trained.name == run.name
+    assert run.name.startswith("SequentialSampling-v0-tiny-lots-ppo-3-")
+    assert (run.env_id, run.scenario, run.observation) == (ID, scenario, "belief")
+    assert (run.algorithm, run.seed, run.total_timesteps, run.num_envs) == ("ppo", 3, 192, 4)
+    settings = dict(yaml.safe_load(setting.replace("=", ": ")).popitem() for setting in ROLLOUTS)
+    assert settings == {name: run.hyperparameters[name] for name in settings}
+
+
+def test_a_trained_agent_scores_as_its_run_says(
+    trained: Path, scenario: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", ID, str(trained), "--scenario", scenario]
+    scores = read_json(capsys, [*command, "--json"])
+    content = json.loads((trained / "run.json").read_text(encoding="utf-8"))
+    assert scores == {str(trained): content["score"]}
+    assert main(command) == 0
+    words = capsys.readouterr().out.split()
+    assert str(trained) in words
+    assert f"{content['score']['regret']:.4f}" in words
+
+
+def test_training_again_replaces_the_run(trained: Path, scenario: str, tmp_path: Path) -> None:
+    settings = [word for setting in ROLLOUTS for word in ("--set", setting)]
+    command = ["train", ID, "ppo", "--scenario", scenario, "--seed", "3", "--timesteps", "192"]
+    command += ["--num-envs", "4", "--out", str(tmp_path), *settings]
+    for _ in range(2):
+        assert main(command) == 0
+        (folder,) = tmp_path.iterdir()
+        assert folder.name == trained.name
+        assert read_result(folder).score == read_result(trained).score
+
+
+def test_train_says_where_the_run_is(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / ("a-long-name-" * 10)  # in one line, however long
+    command = ["train", ID, "dqn", "--scenario", scenario, "--timesteps", "64", "--num-envs", "4"]
+    command += ["--set", "learning_starts=16", "--set", "batch_size=8", "--set", "buffer_size=200"]
+    assert main([*command, "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    (folder,) = out.iterdir()
+    assert f"written to {folder}" in text.splitlines()
+    assert f"{read_result(folder).score['regret']:.4f}" in text.split()
+
+
+def test_a_schedule_as_a_setting(scenario: str, tmp_path: Path) -> None:
+    command = ["train", ID, "a2c", "--scenario", scenario, "--timesteps", "64", "--num-envs", "4"]
+    schedule = "learning_rate={initial: 0.5, final: 1.0e-3}"
+    assert main([*command, "--set", schedule, "--set", "n_steps=4", "--out", str(tmp_path)]) == 0
+    (folder,) = tmp_path.iterdir()
+    rate = read_result(folder).run.hyperparameters["learning_rate"]
+    assert rate == {"initial": 0.5, "final": 0.001}
+
+
+# --- experiments ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bench(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of results that bench wrote, and the path of its configuration."""
+    folder = tmp_path_factory.mktemp("bench")
+    training = {
+        "total_timesteps": 128,
+        "num_envs": 4,
+        "hyperparameters": {"n_steps": 16, "batch_size": 32, "n_epochs": 1},
+    }
+    problem = {"env_id": ID, "scenario": scenario, "algorithms": {"maskable_ppo": training}}
+    content = {"name": "tiny", "seeds": [0, 1], "scores": 2, "workers": 1, "problems": [problem]}
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main(["bench", str(config), "--out", str(folder / "results")]) == 0
+    return folder / "results" / "tiny", str(config)
+
+
+def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
+    folder, config = bench
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"runs", "figures", "results.csv", "leaderboard.md"}
+    runs = [run.name for run in runs_of(read_experiment(config))]
+    assert {path.name for path in (folder / "runs").iterdir()} == set(runs)
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["seed"] for row in rows if row["policy"] == "maskable_ppo"] == ["0", "1"]
+
+
+def test_report_writes_the_same_again(
+    bench: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = bench[0]
+    before = {name: (folder / name).read_bytes() for name in ("results.csv", "leaderboard.md")}
+    for name in before:
+        (folder / name).unlink()
+    shutil.rmtree(folder / "figures")
+    rows = read_json(capsys, ["report", str(folder), "--json"])
+    # The order of runs is that of the experiment there, and of their names here.
+    assert sorted((folder / "results.csv").read_bytes().splitlines()) == sorted(
+        before["results.csv"].splitlines()
+    )
+    assert (folder / "leaderboard.md").read_bytes() == before["leaderboard.md"]
+    assert len(list((folder / "figures").glob("*.png"))) == 3
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows] == table
+
+    assert main(["report", str(folder)]) == 0
+    words = capsys.readouterr().out.split()
+    for policy in {row["policy"] for row in table}:
+        assert policy in words
+
+
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def test_configs_are_there() -> None:
+    assert "quick.yaml" in {path.name for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_configs_can_be_carried_out(path: Path) -> None:
+    experiment = read_experiment(path)
+    assert experiment.name == path.stem
+    assert list(runs_of(experiment))
+
+
+# --- bad input ------------------------------------------------------------------------------
+
+TRAIN = ("train", ID, "ppo")
+MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
+    "unknown environment": (
+        ("solve", "SequentialSamplin-v0"),
+        "unknown environment 'SequentialSamplin-v0'; did you mean 'qc_gym/SequentialSampling-v0'",
+    ),
+    "unknown preset": (("show", ID, "--scenario", "lot-20"), "did you mean 'lot-200'"),
+    "missing scenario": (("score", ID, "--scenario", "none.yaml"), "none.yaml: cannot be read"),
+    "range": (("solve", ID, "--scenario", "range.yaml"), "range.yaml: is a range"),
+    "range to train on": ((*TRAIN, "--scenario", "range.yaml"), "range.yaml: is a range"),
+    "one episode": (("solve", ID, "--episodes", "1"), "episodes = 1"),
+    "missing model": (("score", ID, "none"), "none/policy.json: cannot be read"),
+    "unknown algorithm": (("train", ID, "pppo"), "unknown algorithm 'pppo'; did you mean 'ppo'"),
+    "unknown hyperparameter": (
+        (*TRAIN, "--set", "gama=1.0"),
+        "unknown hyperparameter 'gama'; did you mean 'gamma'",
+    ),
+    "setting of no value": ((*TRAIN, "--set", "gamma"), "--set gamma: NAME=VALUE"),
+    "setting that is not YAML": ((*TRAIN, "--set", "gamma={"), "--set gamma={: the value is not"),
+    "number as text": ((*TRAIN, "--set", "learning_rate=3e-4"), "learning_rate = '3e-4': is text"),
+    "impossible hyperparameters": (
+        (*TRAIN, "--set", "n_steps=1", "--num-envs", "1"),
+        "n_steps",
+    ),
+    "no steps": ((*TRAIN, "--timesteps", "0"), "total_timesteps = 0"),
+    "no environments": ((*TRAIN, "--num-envs", "0"), "num_envs = 0"),
+    "negative seed": ((*TRAIN, "--seed", "-1"), "seeds.0 = -1"),
+    "a file for a folder": ((*TRAIN, "--timesteps", "1", "--out", "range.yaml"), "range.yaml"),
+    "missing experiment": (("bench", "none.yaml"), "none.yaml: cannot be read"),
+    "a scenario for an experiment": (("bench", "range.yaml"), "range.yaml: unknown field 'prior'"),
+    "no runs": (("report", "."), "holds no finished runs"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_bad_input(
+    mistake: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spread = {**SCENARIO, "inspection_cost": {"low": 1.0, "high": 2.0}}
+    Path("range.yaml").write_text(yaml.safe_dump(spread), encoding="utf-8")
+    command, message = MISTAKES[mistake]
+    assert main(command) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("qc-gym: ")
+    assert message in printed.err
+    assert printed.out == ""
+    left = {path.name for path in Path().rglob("*") if path.is_file()}
+    assert left == {"range.yaml"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        ("nonsense",),
+        ("solve",),
+        ("solve", ID, "--observation", "all"),
+        ("solve", ID, "--episodes", "many"),
+        ("list", "--xml"),
+    ],
+)
+def test_usage(command: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 2
+    assert "usage: qc-gym" in capsys.readouterr().err
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == qc_gym.__version__
+
+
+def test_a_model_of_other_observations(
+    trained: Path, scenario: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["score", ID, str(trained), "--scenario", scenario, "--observation", "outcome"]
+    assert main(command) == 2
+    assert "observation shape" in capsys.readouterr().err
+
+
+# --- without torch --------------------------------------------------------------------------
+
+WITHOUT_TORCH = """
+import sys
+
+class Missing:
+    def find_spec(name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "stable_baselines3", "sb3_contrib", "tensorboard"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing)
+from agents.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def run_without_torch(*command: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+
+
+def test_environments_and_optima_need_no_torch(scenario: str) -> None:
+    for command in (("list",), ("solve", ID), ("score", ID)):
+        options = ("--scenario", scenario) if command[0] != "list" else ()
+        done = run_without_torch(*command, *options)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout
+    done = run_without_torch("train", ID, "ppo", "--scenario", scenario)
+    assert done.returncode == 2
+    assert done.stderr.startswith("qc-gym: No module named 'torch'")
+    assert "Traceback" not in done.stderr

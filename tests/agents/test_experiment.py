@@ -1,0 +1,436 @@
+"""Experiments: every mistake is found before anything is trained, and runs are whole or absent."""
+
+import copy
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+import yaml
+
+import agents.experiment
+import baselines
+import qc_gym
+from agents import ALGORITHMS, load_policy
+from agents.experiment import (
+    Experiment,
+    Run,
+    carry_out,
+    make_env,
+    read_experiment,
+    runs_of,
+    train_run,
+)
+from agents.report import read_result
+from qc_gym.core.scenario import ScenarioError, validated
+
+ID = "qc_gym/SequentialSampling-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+PPO = {
+    "total_timesteps": 192,
+    "num_envs": 4,
+    "hyperparameters": {"n_steps": 16, "batch_size": 32, "n_epochs": 2},
+}
+DQN = {
+    "total_timesteps": 128,
+    "num_envs": 4,
+    "hyperparameters": {"learning_starts": 32, "buffer_size": 500, "batch_size": 16},
+}
+CONTENT: dict[str, Any] = {
+    "name": "tiny",
+    "seeds": [3],
+    "scores": 3,
+    "workers": 1,
+    "problems": [{"env_id": ID, "scenario": SCENARIO, "algorithms": {"ppo": PPO, "dqn": DQN}}],
+}
+FILES = {"run.json", "curve.csv", "policy.json", "policy.safetensors"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def change(path: str, value: Any) -> dict[str, Any]:
+    """Return the content of the experiment with the value at a dotted path replaced, or removed."""
+    content: Any = copy.deepcopy(CONTENT)
+    node = content
+    *parents, last = [int(name) if name.isdigit() else name for name in path.split(".")]
+    for name in parents:
+        node = node[name]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    return content
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "experiment.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def runs_in(content: Any = CONTENT) -> list[Run]:
+    return list(runs_of(validated(Experiment, content, "test")))
+
+
+# --- what is wrong is named -----------------------------------------------------------------
+
+TRAINING = "problems.0.algorithms.ppo"
+MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown environment": (
+        change("problems.0.env_id", "qc_gym/SequentialSamplin-v0"),
+        r"env_id 'qc_gym/SequentialSamplin-v0'; did you mean 'qc_gym/SequentialSampling-v0'",
+    ),
+    "environment of another package": (change("problems.0.env_id", "CartPole-v1"), r"env_id 'Cart"),
+    "unknown algorithm": (
+        change("problems.0.algorithms", {"pppo": PPO}),
+        r"algorithm 'pppo'; did you mean 'ppo'",
+    ),
+    "unknown hyperparameter": (
+        change(f"{TRAINING}.hyperparameters.nsteps", 4),
+        r"ppo: unknown hyperparameter 'nsteps'; did you mean 'n_steps'",
+    ),
+    "reserved hyperparameter": (
+        change(f"{TRAINING}.hyperparameters.seed", 4),
+        r"ppo: seed is not a hyperparameter",
+    ),
+    "half a schedule": (
+        change(f"{TRAINING}.hyperparameters.learning_rate", {"initial": 0.1}),
+        r"learning_rate = \{'initial': 0\.1\}",
+    ),
+    "number as text": (
+        change(f"{TRAINING}.hyperparameters.learning_rate", "3e-4"),
+        r"ppo: learning_rate = '3e-4': is text",
+    ),
+    "unknown preset": (
+        change("problems.0.scenario", "lot-20"),
+        r"unknown preset 'lot-20'; did you mean 'lot-200'",
+    ),
+    "missing scenario file": (change("problems.0.scenario", "no/such.yaml"), r"no/such\.yaml"),
+    "bad scenario": (
+        change("problems.0.scenario.inspection_cost", -1.0),
+        r"inspection_cost = -1\.0: .*greater",
+    ),
+    "range of scenarios": (
+        change("problems.0.scenario.inspection_cost", {"low": 1.0, "high": 2.0}),
+        r"scenario: is a range",
+    ),
+    "unknown observation": (change("problems.0.observation", "all"), r"problems\.0\.observation"),
+    "unknown field": (change("seed", [1]), r"unknown field 'seed'; did you mean 'seeds'"),
+    "unknown field of a problem": (
+        change("problems.0.scenarios", "lot-200"),
+        r"unknown field 'problems\.0\.scenarios'; did you mean 'scenario'",
+    ),
+    "unknown field of a training": (
+        change(f"{TRAINING}.timesteps", 5),
+        r"unknown field 'problems\.0\.algorithms\.ppo\.timesteps'",
+    ),
+    "missing field": (change("seeds", ...), r"field 'seeds' is missing"),
+    "no seeds": (change("seeds", []), r"seeds = \[\]"),
+    "one seed, no list": (change("seeds", 0), r"seeds = 0"),
+    "negative seed": (change("seeds", [0, -1]), r"seeds\.1 = -1"),
+    "seed as text": (change("seeds", ["0"]), r"seeds\.0 = '0'"),
+    "duplicate seed": (change("seeds", [0, 1, 0]), r"seeds = \[0, 1, 0\]"),
+    "duplicate problem": (
+        change("problems", CONTENT["problems"] * 2),
+        r"problems\.1: .*problems\.0",
+    ),
+    "two scenarios of one name": (
+        change(
+            "problems",
+            CONTENT["problems"] + change("problems.0.scenario.max_samples", 9)["problems"],
+        ),
+        r"problems\.1: .*custom.*problems\.0",
+    ),
+    "no problems": (change("problems", []), r"problems = \[\]"),
+    "no algorithms": (change("problems.0.algorithms", {}), r"problems\.0\.algorithms = \{\}"),
+    "nothing of an algorithm": (change(TRAINING, None), r"problems\.0\.algorithms\.ppo = None"),
+    "negative steps": (change(f"{TRAINING}.total_timesteps", -5), r"ppo\.total_timesteps = -5"),
+    "no steps": (change(f"{TRAINING}.total_timesteps", 0), r"ppo\.total_timesteps = 0"),
+    "steps as text": (change(f"{TRAINING}.total_timesteps", "1e6"), r"total_timesteps = '1e6'"),
+    "no environments": (change(f"{TRAINING}.num_envs", 0), r"ppo\.num_envs = 0"),
+    "no scale": (change(f"{TRAINING}.reward_scale", 0.0), r"ppo\.reward_scale = 0"),
+    "no scores": (change("scores", 0), r"scores = 0"),
+    "no workers": (change("workers", 0), r"workers = 0"),
+    "name that leaves the folder": (change("name", "../tiny"), r"name = '\.\./tiny'"),
+    "hidden name": (change("name", ".tiny"), r"name = '\.tiny'"),
+    "empty name": (change("name", ""), r"name = ''"),
+    "name of two lines": (change("name", "tiny\n"), r"name = 'tiny\\n'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_mistakes_are_named_before_anything_is_trained(mistake: str, tmp_path: Path) -> None:
+    content, message = MISTAKES[mistake]
+    path = write(tmp_path, content)
+    with pytest.raises(ScenarioError, match=message) as caught:
+        read_experiment(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_every_mistake_of_a_file_is_named(tmp_path: Path) -> None:
+    content = change("seeds", []) | {"scores": 0, "seed": 1}
+    with pytest.raises(ScenarioError) as caught:
+        read_experiment(write(tmp_path, content))
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    for field in ("seeds = []", "scores = 0", "unknown field 'seed'"):
+        assert any(field in line for line in lines)
+
+
+def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text("name: tiny\nseeds: [0]\nproblems:\n  - env_id: {\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"(?s)broken\.yaml: is not YAML: .*line 5"):
+        read_experiment(path)
+
+
+@pytest.mark.parametrize("text", ["", "- tiny\n", "tiny\n"])
+def test_a_file_that_holds_no_mapping(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "list.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"list\.yaml: .*mapping"):
+        read_experiment(path)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match=r"none\.yaml: cannot be read"):
+        read_experiment(tmp_path / "none.yaml")
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def test_reading_gives_what_was_written(tmp_path: Path) -> None:
+    experiment = read_experiment(write(tmp_path, CONTENT))
+    assert experiment.model_dump(exclude_unset=True) == CONTENT
+
+
+def test_runs_resolve_the_defaults() -> None:
+    content = change("problems.0.algorithms", {"dqn": {}, "ppo": PPO}) | {"seeds": [4, 2]}
+    runs = runs_in(content)
+    assert [(run.algorithm, run.seed) for run in runs] == [
+        ("dqn", 4),
+        ("dqn", 2),
+        ("ppo", 4),
+        ("ppo", 2),
+    ]
+    dqn, ppo = runs[0], runs[2]
+    entry = ALGORITHMS["dqn"]
+    assert (dqn.total_timesteps, dqn.num_envs) == (entry.total_timesteps, entry.num_envs)
+    assert dqn.hyperparameters == entry.defaults
+    assert dqn.reward_scale is None
+    assert (ppo.total_timesteps, ppo.num_envs) == (192, 4)
+    assert ppo.hyperparameters == {**ALGORITHMS["ppo"].defaults, **PPO["hyperparameters"]}
+    for run in runs:
+        assert (run.env_id, run.scenario, run.observation) == (ID, SCENARIO, "belief")
+        assert run.scores == 3
+
+
+def test_names_tell_what_a_run_is(tmp_path: Path) -> None:
+    (tmp_path / "factory.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    for scenario, name in (
+        ("lot-200", "lot-200"),
+        (SCENARIO, "custom"),
+        (None, "default"),
+        (str(tmp_path / "factory.yaml"), "factory"),
+    ):
+        ppo, dqn = runs_in(change("problems.0.scenario", scenario))
+        assert ppo.name.startswith(f"SequentialSampling-v0-{name}-ppo-3-")
+        assert dqn.name.startswith(f"SequentialSampling-v0-{name}-dqn-3-")
+
+
+def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = runs_in()[0]
+    fields = run.model_dump()
+    others = [
+        {"scenario": {**SCENARIO, "max_samples": 9}},
+        {"observation": "outcome"},
+        {"algorithm": "a2c"},
+        {"seed": 4},
+        {"scores": 4},
+        {"total_timesteps": 193},
+        {"num_envs": 5},
+        {"reward_scale": 0.5},
+    ]
+    for name, value in run.hyperparameters.items():
+        new = {**value, "final": 0.5} if isinstance(value, dict) else value + 1
+        others.append({"hyperparameters": {**run.hyperparameters, name: new}})
+    others.append({"hyperparameters": {**run.hyperparameters, "vf_coef": 0.25}})
+    names = {run.name, *(validated(Run, fields | other, "test").name for other in others)}
+    assert len(names) == 1 + len(others)
+    # Neither the process nor the order of the hyperparameters matters, but the version does.
+    reordered = dict(reversed(run.hyperparameters.items()))
+    assert validated(Run, fields | {"hyperparameters": reordered}, "test").name == run.name
+    monkeypatch.setattr(qc_gym, "__version__", "99")
+    assert validated(Run, fields, "test").name not in names
+
+
+# --- carrying them out ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """A tiny experiment, carried out twice, and what was reported the first time."""
+    experiment = validated(Experiment, CONTENT, "test")
+    first, second = (tmp_path_factory.mktemp(name) / "deep" / "runs" for name in ("one", "two"))
+    progress: list[tuple[str, int, float]] = []
+    results: dict[str, Any] = {}
+    folders = carry_out(
+        experiment,
+        first,
+        report=lambda *message: progress.append(message),
+        finished=lambda name, result: results.update({name: result}),
+    )
+    return {
+        "folders": folders,
+        "again": carry_out(experiment, second),
+        "progress": progress,
+        "results": results,
+    }
+
+
+def test_each_run_leaves_a_whole_folder(carried_out: dict[str, Any]) -> None:
+    folders = carried_out["folders"]
+    assert [folder.name for folder in folders] == [run.name for run in runs_in()]
+    assert sorted(folders[0].parent.iterdir()) == sorted(folders)  # nothing else, nothing partial
+    for folder, run in zip(folders, runs_in(), strict=True):
+        assert {path.name for path in folder.iterdir()} == FILES
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        assert validated(Run, content["run"], "run.json") == run
+        assert content["version"] == qc_gym.__version__
+        assert content["seconds"] > 0
+        assert folder.stat().st_mode == folder.parent.stat().st_mode
+
+
+def test_the_score_is_that_of_the_saved_policy(carried_out: dict[str, Any]) -> None:
+    env = gym.make(ID, scenario=SCENARIO)
+    for folder in carried_out["folders"]:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        policy, description = load_policy(folder)
+        assert asdict(baselines.score(env, policy)) == content["score"]
+        assert description["algorithm"] == content["run"]["algorithm"]
+        result = read_result(folder)
+        assert result.curve[-1]["regret"] == content["score"]["regret"]
+        assert result.curve[0]["timesteps"] == 0
+        assert result.curve[-1]["timesteps"] >= content["run"]["total_timesteps"]
+        assert len(result.curve) == CONTENT["scores"] + 1
+
+
+def test_progress_is_reported(carried_out: dict[str, Any]) -> None:
+    names = [folder.name for folder in carried_out["folders"]]
+    assert sorted(carried_out["results"]) == sorted(names)
+    for folder in carried_out["folders"]:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        assert carried_out["results"][folder.name] == content
+        curve = [(row["timesteps"], row["normalised"]) for row in read_result(folder).curve]
+        told = [message[1:] for message in carried_out["progress"] if message[0] == folder.name]
+        assert told[0] == curve[0]
+        assert told[-1] == curve[-1]
+        assert set(curve) <= set(told)
+
+
+def without_seconds(folder: Path) -> dict[str, Any]:
+    result = read_result(folder)
+    curve = [{**row, "seconds": None} for row in result.curve]
+    return {"run": result.run, "score": result.score, "curve": curve}
+
+
+def test_two_executions_are_the_same(carried_out: dict[str, Any]) -> None:
+    for folder, again in zip(carried_out["folders"], carried_out["again"], strict=True):
+        assert folder != again
+        assert without_seconds(folder) == without_seconds(again)
+        for name in ("policy.json", "policy.safetensors"):
+            assert (folder / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Path) -> None:
+    (run, _) = runs_in()
+    result = train_run(run, tmp_path)
+    assert without_seconds(tmp_path / run.name) == without_seconds(carried_out["folders"][0])
+    assert result == json.loads((tmp_path / run.name / "run.json").read_text(encoding="utf-8"))
+
+
+def test_a_failing_run_leaves_the_others(carried_out: dict[str, Any], tmp_path: Path) -> None:
+    impossible = {"n_steps": 4, "policy_kwargs": {"net_arch": [-1]}}
+    failing = {"total_timesteps": 64, "num_envs": 2, "hyperparameters": impossible}
+    content = change("problems.0.algorithms", {"ppo": PPO, "a2c": failing})
+    experiment = read_experiment(write(tmp_path, content))  # nothing to see before the training
+    folder = tmp_path / "runs"
+    earlier = folder / carried_out["folders"][1].name
+    shutil.copytree(carried_out["folders"][1], earlier)
+    finished: list[str] = []
+    with pytest.raises(RuntimeError, match="negative dimension"):
+        carry_out(experiment, folder, finished=lambda name, result: finished.append(name))
+    good, bad = runs_of(experiment)
+    assert finished in ([], [good.name])
+    assert {path.name for path in folder.iterdir()} == {good.name, earlier.name}
+    assert not (folder / bad.name).exists()
+    assert without_seconds(folder / good.name) == without_seconds(carried_out["folders"][0])
+    assert without_seconds(earlier) == without_seconds(carried_out["folders"][1])
+
+
+@pytest.mark.parametrize("broken", ["save_policy", "write_curve", "policy_description"])
+def test_a_run_that_cannot_be_written_leaves_nothing(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("the disk is full")
+
+    (run, _) = runs_in()
+    earlier = tmp_path / run.name
+    earlier.mkdir()
+    (earlier / "run.json").write_text("of an earlier run", encoding="utf-8")
+    monkeypatch.setattr(agents.experiment, broken, fail)
+    with pytest.raises(OSError, match="the disk is full"):
+        train_run(run, tmp_path)
+    assert list(tmp_path.iterdir()) == [earlier]
+    assert (earlier / "run.json").read_text(encoding="utf-8") == "of an earlier run"
+    monkeypatch.undo()
+    train_run(run, tmp_path)
+    assert list(tmp_path.iterdir()) == [earlier]
+    assert {path.name for path in earlier.iterdir()} == FILES
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "qrdqn"])
+def test_networks_of_ones_own(algorithm: str, tmp_path: Path) -> None:
+    """These algorithms write into the policy_kwargs that they are given."""
+    steps = {"n_steps": 4} if algorithm == "a2c" else DQN["hyperparameters"]
+    training = {**DQN, "hyperparameters": {**steps, "policy_kwargs": {"net_arch": [8]}}}
+    (run,) = runs_in(change("problems.0.algorithms", {algorithm: training}))
+    name = run.name
+    train_run(run, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert read_result(tmp_path / name).run == run
+    shapes = {tuple(value.shape) for value in load_policy(tmp_path / name)[0].parameters()}
+    assert (8, 4) in shapes  # the first layer: four numbers in, eight out
+
+
+def test_the_environment_of_a_run() -> None:
+    (run, _) = runs_in(change("problems.0.observation", "outcome"))
+    env = make_env(run)
+    assert env.spec is not None
+    assert env.spec.id == ID
+    assert env.observation_space.shape == (3,)
+    assert env.unwrapped.scenario.model_dump(exclude_defaults=True) == SCENARIO
+
+
+def test_a_range_has_no_optimum() -> None:
+    content = change("problems.0.scenario.max_samples", {"low": 4, "high": 8})
+    with pytest.raises(ScenarioError, match="range"):
+        make_env(runs_in(content)[0])

@@ -1,0 +1,347 @@
+"""Policies as data: what is saved comes back, and nothing else is let in."""
+
+import io
+import json
+import pickle
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.evaluation import evaluate_policy
+
+import baselines
+from agents import ALGORITHMS, SB3VecEnv, StochasticPolicy, load_policy, save_policy, train
+from agents.training import make_training_env
+from baselines.core.policy import mask_arguments
+
+ID = "qc_gym/SequentialSampling-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+_ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
+_REPLAY = {"learning_starts": 32, "buffer_size": 500, "batch_size": 16}
+HYPERPARAMETERS: dict[str, dict[str, Any]] = {
+    "ppo": {**_ROLLOUTS, "policy_kwargs": {"net_arch": [24, 8]}},
+    "a2c": {"n_steps": 4},
+    "dqn": {**_REPLAY, "policy_kwargs": None},
+    "qrdqn": {**_REPLAY, "policy_kwargs": {"n_quantiles": 7}},
+    "maskable_ppo": _ROLLOUTS,
+    "recurrent_ppo": {**_ROLLOUTS, "policy_kwargs": {"lstm_hidden_size": 8}},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, BaseAlgorithm]:
+    return {
+        name: train(
+            name,
+            ID,
+            scenario=SCENARIO,
+            seed=3,
+            total_timesteps=128,
+            num_envs=4,
+            hyperparameters=HYPERPARAMETERS[name],
+        )
+        for name in ALGORITHMS
+    }
+
+
+@pytest.fixture(scope="module")
+def env() -> gym.Env[Any, Any]:
+    return gym.make(ID, scenario=SCENARIO)
+
+
+def describe(name: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "algorithm": name,
+        "hyperparameters": HYPERPARAMETERS[name],
+        "env_id": ID,
+        "scenario": SCENARIO,
+        "observation": "belief",
+        **changes,
+    }
+
+
+@pytest.fixture
+def saved(models: dict[str, BaseAlgorithm], tmp_path: Path) -> Path:
+    """A folder with the policy of a trained PPO agent."""
+    save_policy(models["ppo"], tmp_path, describe("ppo"))
+    return tmp_path
+
+
+# --- round trip -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_round_trip(
+    name: str, models: dict[str, BaseAlgorithm], env: gym.Env[Any, Any], tmp_path: Path
+) -> None:
+    model = models[name]
+    save_policy(model, tmp_path, describe(name))
+    assert {path.name for path in tmp_path.iterdir()} == {"policy.json", "policy.safetensors"}
+    policy, description = load_policy(tmp_path)
+    assert description == {"format": 1, **describe(name)}
+
+    tables = baselines.model(env)
+    masks = mask_arguments(model, tables.allowed)
+    expected, memory = model.predict(tables.observations, deterministic=True, **masks)
+    actions, again = policy.predict(tables.observations, deterministic=True, **masks)
+    np.testing.assert_array_equal(actions, expected)
+    np.testing.assert_equal(again, memory)
+    score = baselines.score(env, model, episodes=500)
+    assert asdict(baselines.score(env, policy, episodes=500)) == asdict(score)
+    weights = model.policy.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in policy.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["ppo", "recurrent_ppo"])
+def test_round_trip_of_outcome_observations(name: str, tmp_path: Path) -> None:
+    model = train(
+        name,
+        ID,
+        scenario="lot-200",
+        observation="outcome",
+        total_timesteps=64,
+        num_envs=2,
+        hyperparameters=HYPERPARAMETERS[name],
+    )
+    save_policy(model, tmp_path, describe(name, scenario="lot-200", observation="outcome"))
+    env = gym.make(ID, scenario="lot-200", observation="outcome")
+    expected = baselines.score(env, model, episodes=300)
+    assert baselines.score(env, load_policy(tmp_path)[0], episodes=300) == expected
+
+
+def test_saved_files_are_as_readable_as_others(saved: Path) -> None:
+    (saved / "other").touch()
+    modes = {path.stat().st_mode for path in saved.iterdir()}
+    assert len(modes) == 1
+
+
+# --- policies that draw ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_exact_score_of_drawn_actions(
+    name: str, models: dict[str, BaseAlgorithm], env: gym.Env[Any, Any]
+) -> None:
+    score = baselines.score(env, StochasticPolicy(models[name]), deterministic=False)
+    assert score.exact
+    assert score.value != baselines.score(env, models[name]).value
+    arena = SB3VecEnv(make_training_env(ID, 200, SCENARIO))
+    arena.seed(8)
+    torch.manual_seed(8)
+    returns, lengths = evaluate_policy(
+        models[name], arena, 6000, deterministic=False, return_episode_rewards=True, warn=False
+    )
+    for sample, expected in ((returns, score.value), (lengths, score.expected_length)):
+        error = np.std(sample) / np.sqrt(len(sample))
+        assert abs(np.mean(sample) - expected) < 4 * error
+
+
+@pytest.mark.parametrize("name", ["ppo", "a2c", "maskable_ppo"])
+def test_probabilities_are_the_networks(
+    name: str, models: dict[str, BaseAlgorithm], env: gym.Env[Any, Any]
+) -> None:
+    observations = baselines.model(env).observations
+    probabilities = StochasticPolicy(models[name].policy).action_probabilities(observations)
+    assert probabilities.shape == (len(observations), 3)
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
+    tensor = torch.as_tensor(observations)
+    for action in range(3):
+        with torch.no_grad():
+            _, logarithms, _ = models[name].policy.evaluate_actions(
+                tensor, torch.full((len(tensor),), action)
+            )
+        np.testing.assert_allclose(probabilities[:, action], logarithms.exp(), rtol=1e-5)
+
+
+def test_masks_condition_the_probabilities(
+    models: dict[str, BaseAlgorithm], env: gym.Env[Any, Any]
+) -> None:
+    tables = baselines.model(env)
+    policy = StochasticPolicy(models["maskable_ppo"])
+    free = policy.action_probabilities(tables.observations)
+    masked = policy.action_probabilities(tables.observations, action_masks=tables.allowed)
+    conditional = free * tables.allowed
+    conditional /= conditional.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(masked, conditional, atol=1e-6)
+    assert (masked[~tables.allowed] == 0).all()
+    torch.manual_seed(0)
+    batch = np.repeat(tables.observations[~tables.allowed.all(axis=1)], 50, axis=0)
+    masks = np.tile([False, True, True], (len(batch), 1))
+    assert 0 in policy.predict(batch)[0]
+    assert 0 not in policy.predict(batch, action_masks=masks)[0]
+    plain = StochasticPolicy(models["ppo"])
+    np.testing.assert_array_equal(
+        plain.predict(batch, deterministic=True, action_masks=masks)[0],
+        models["ppo"].predict(batch, deterministic=True)[0],
+    )
+
+
+@pytest.mark.parametrize("name", ["dqn", "qrdqn"])
+def test_networks_without_probabilities_are_refused(
+    name: str, models: dict[str, BaseAlgorithm]
+) -> None:
+    with pytest.raises(TypeError, match=r"draws no actions"):
+        StochasticPolicy(models[name])
+
+
+# --- files that are not what they should be -------------------------------------------------
+
+
+def edit_description(folder: Path, **changes: Any) -> None:
+    path = folder / "policy.json"
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    content = {name: value for name, value in content.items() if value is not ...}
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "no description": ("policy.json", lambda folder: (folder / "policy.json").unlink()),
+    "cut description": ("policy.json", lambda folder: cut(folder / "policy.json", 80)),
+    "not text": ("policy.json", lambda folder: (folder / "policy.json").write_bytes(b"\xff\xfe")),
+    "a list": ("policy.json", lambda folder: (folder / "policy.json").write_text("[]")),
+    "no format": ("policy.json", lambda folder: edit_description(folder, format=...)),
+    "newer format": ("policy.json", lambda folder: edit_description(folder, format=2)),
+    "no algorithm": ("policy.json", lambda folder: edit_description(folder, algorithm=...)),
+    "no scenario": ("policy.json", lambda folder: edit_description(folder, scenario=...)),
+    "no hyperparameters": (
+        "policy.json",
+        lambda folder: edit_description(folder, hyperparameters=...),
+    ),
+    "unknown algorithm": ("policy.json", lambda folder: edit_description(folder, algorithm="sac")),
+    "unknown scenario": ("policy.json", lambda folder: edit_description(folder, scenario="x")),
+    "foreign environment": (
+        "policy.json",
+        lambda folder: edit_description(folder, env_id="CartPole-v1"),
+    ),
+    "environment of no name": ("policy.json", lambda folder: edit_description(folder, env_id=None)),
+    "hyperparameters of no use": (
+        "policy.json",
+        lambda folder: edit_description(folder, hyperparameters={"policy_kwargs": {"size": 3}}),
+    ),
+    "no weights": ("policy.safetensors", lambda folder: (folder / "policy.safetensors").unlink()),
+    "cut weights": (
+        "policy.safetensors",
+        lambda folder: cut(folder / "policy.safetensors", 1000),
+    ),
+    "empty weights": ("policy.safetensors", lambda folder: cut(folder / "policy.safetensors", 0)),
+    "a folder": (
+        "policy.safetensors",
+        lambda folder: (
+            (folder / "policy.safetensors").unlink(),
+            (folder / "policy.safetensors").mkdir(),
+        ),
+    ),
+    "weights of another algorithm": (
+        "policy.safetensors",
+        lambda folder: edit_description(folder, algorithm="a2c", hyperparameters={}),
+    ),
+    "weights of another observation": (
+        "policy.safetensors",
+        lambda folder: edit_description(folder, observation="outcome"),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_folders(damage: str, saved: Path) -> None:
+    culprit, spoil = DAMAGES[damage]
+    load_policy(saved)
+    spoil(saved)
+    with pytest.raises(ValueError, match=culprit) as caught:
+        load_policy(saved)
+    assert str(saved / culprit) in str(caught.value)
+
+
+def test_weights_of_another_agent(
+    saved: Path, models: dict[str, BaseAlgorithm], tmp_path: Path
+) -> None:
+    weights = load_file(saved / "policy.safetensors")
+    weights.pop(next(iter(weights)))
+    save_file(weights, saved / "policy.safetensors")
+    with pytest.raises(ValueError, match=r"policy\.safetensors: does not fit"):
+        load_policy(saved)
+
+
+class Malicious:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.marker,)
+
+
+def write_pickle(path: Path, content: Any) -> None:
+    path.write_bytes(pickle.dumps(content))
+
+
+def write_checkpoint(path: Path, content: Any) -> None:
+    torch.save({"weight": content}, path)
+
+
+@pytest.mark.parametrize("write", [write_pickle, write_checkpoint])
+@pytest.mark.parametrize("name", ["policy.safetensors", "policy.json"])
+def test_nothing_is_unpickled(
+    name: str, write: Callable[[Path, Any], None], saved: Path, tmp_path: Path
+) -> None:
+    marker = tmp_path / "marker"
+    write(saved / name, Malicious(marker))
+    with pytest.raises(ValueError, match=name):
+        load_policy(saved)
+    assert not marker.exists()
+    # The file does run what it holds, where a careless reader opens it.
+    if write is write_pickle:
+        pickle.loads((saved / name).read_bytes())
+    else:
+        torch.load(io.BytesIO((saved / name).read_bytes()), weights_only=False)
+    assert marker.exists()
+
+
+def test_no_module_is_imported(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gymnasium imports what stands before the colon of an id."""
+    (tmp_path / "malicious_module.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    edit_description(saved, env_id=f"malicious_module:{ID}")
+    with pytest.raises(ValueError, match=r"policy\.json.*malicious_module"):
+        load_policy(saved)
+    assert "malicious_module" not in sys.modules
+
+
+def test_saving_again_replaces(saved: Path, models: dict[str, BaseAlgorithm]) -> None:
+    shutil.copy(saved / "policy.safetensors", saved / "old")
+    save_policy(models["a2c"], saved, describe("a2c"))
+    policy, description = load_policy(saved)
+    assert description["algorithm"] == "a2c"
+    weights = models["a2c"].policy.state_dict()
+    assert all(torch.equal(weights[key], value) for key, value in policy.state_dict().items())

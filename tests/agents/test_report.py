@@ -1,0 +1,409 @@
+"""From finished runs to a leaderboard: the rows, their order, the figures, and damaged folders."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+import baselines
+from agents.experiment import Experiment, runs_of, train_run
+from agents.report import Result, leaderboards, read_result, write_report
+from qc_gym.core.scenario import validated
+
+ID = "qc_gym/SequentialSampling-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
+PPO = {"total_timesteps": 192, "num_envs": 4, "hyperparameters": ROLLOUTS}
+DQN = {
+    "total_timesteps": 128,
+    "num_envs": 4,
+    "hyperparameters": {"learning_starts": 32, "buffer_size": 500, "batch_size": 16},
+}
+COLUMNS = [
+    "env_id",
+    "scenario",
+    "observation",
+    "policy",
+    "seed",
+    "normalised",
+    "regret",
+    "value",
+    "stderr",
+    "optimum",
+    "timesteps",
+    "seconds",
+    "timesteps_to_target",
+    "seconds_to_target",
+]
+PROBLEMS = {"belief": {"ppo": PPO, "dqn": DQN}, "outcome": {"recurrent_ppo": PPO}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def carry_out_here(content: dict[str, Any], folder: Path) -> list[Path]:
+    """Carry out an experiment in this process, which saves the start of others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = list(runs_of(validated(Experiment, content, "test")))
+    for run in runs:
+        train_run(run, folder)
+    return [folder / run.name for run in runs]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Finished runs of two problems; their scenario is a file that is there no more."""
+    folder = tmp_path_factory.mktemp("runs")
+    path = folder / "small-lots.yaml"
+    path.write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    problem = {"env_id": ID, "scenario": str(path)}
+    problems = [
+        {**problem, "observation": observation, "algorithms": algorithms}
+        for observation, algorithms in PROBLEMS.items()
+    ]
+    content = {"name": "tiny", "seeds": [0, 1], "scores": 3, "problems": problems}
+    folders = carry_out_here(content, folder / "runs")
+    path.unlink()
+    return folders
+
+
+@pytest.fixture(scope="module")
+def written(
+    runs: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[dict[str, Any]]]:
+    folder = tmp_path_factory.mktemp("report") / "made" / "here"
+    return folder, write_report(runs, folder)
+
+
+def read_csv(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+# --- rows -----------------------------------------------------------------------------------
+
+
+def test_csv_has_a_row_for_each_run_and_reference(
+    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
+) -> None:
+    folder, rows = written
+    table = read_csv(folder)
+    assert list(table[0]) == COLUMNS
+    assert [
+        {name: "" if row[name] is None else str(row[name]) for name in row} for row in rows
+    ] == (table)
+    keys = [(row["observation"], row["policy"], row["seed"]) for row in table]
+    assert len(keys) == len(set(keys))
+    env = gym.make(ID, scenario=SCENARIO)
+    references = {"optimum", *baselines.reference_policies(env)}
+    for observation, algorithms in PROBLEMS.items():
+        expected = {(name, seed) for name in algorithms for seed in "01"}
+        expected |= {(name, "") for name in references}
+        assert {key[1:] for key in keys if key[0] == observation} == expected
+    assert {(row["env_id"], row["scenario"]) for row in table} == {(ID, "small-lots")}
+
+
+def test_rows_of_runs_hold_what_the_runs_do(
+    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
+) -> None:
+    rows = {(row["policy"], row["seed"]): row for row in written[1]}
+    for folder in runs:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        row = rows[content["run"]["algorithm"], content["run"]["seed"]]
+        for name in ("normalised", "regret", "value", "stderr", "optimum"):
+            assert row[name] == content["score"][name]
+        assert row["seconds"] == content["seconds"]
+        steps = [line.split(",")[0] for line in (folder / "curve.csv").read_text().splitlines()]
+        assert row["timesteps"] == int(steps[-1]) == content["run"]["total_timesteps"]
+
+
+def test_rows_of_references_are_their_scores(
+    written: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    for observation in PROBLEMS:
+        env = gym.make(ID, scenario=SCENARIO, observation=observation)
+        rows = {
+            row["policy"]: row
+            for row in written[1]
+            if row["observation"] == observation and row["seed"] is None
+        }
+        for name, policy in baselines.reference_policies(env).items():
+            score = asdict(baselines.score(env, policy))
+            assert {key: rows[name][key] for key in score if key in COLUMNS} == {
+                key: value for key, value in score.items() if key in COLUMNS
+            }
+        assert rows["optimum"]["regret"] == pytest.approx(0.0, abs=1e-12)
+        assert rows["optimum"]["normalised"] == pytest.approx(1.0, abs=1e-12)
+        assert rows["random"]["normalised"] == pytest.approx(0.0, abs=1e-12)
+        for row in rows.values():
+            assert row["timesteps"] is row["seconds"] is row["timesteps_to_target"] is None
+
+
+# --- leaderboard ----------------------------------------------------------------------------
+
+
+def test_leaderboard_is_ordered_and_averages_seeds(
+    written: tuple[Path, list[dict[str, Any]]],
+) -> None:
+    tables = leaderboards(written[1])
+    assert list(tables) == [
+        f"{ID}, small-lots, {observation} observations" for observation in PROBLEMS
+    ]
+    for observation, table in zip(PROBLEMS, tables.values(), strict=True):
+        regrets = [row["regret"] for row in table]
+        assert regrets == sorted(regrets)
+        assert table[0]["policy"] == "optimum"
+        for standing in table:
+            rows = [
+                row
+                for row in read_csv(written[0])
+                if (row["observation"], row["policy"]) == (observation, standing["policy"])
+            ]
+            for name in ("normalised", "regret", "value"):
+                mean = np.mean([float(row[name]) for row in rows])
+                assert standing[name] == pytest.approx(mean, abs=1e-12)
+            assert standing["worst"] == min(float(row["normalised"]) for row in rows)
+            is_agent = standing["policy"] in PROBLEMS[observation]
+            assert standing["seeds"] == (2 if is_agent else None)
+            assert len(rows) == (2 if is_agent else 1)
+
+
+def test_markdown_shows_the_leaderboards(written: tuple[Path, list[dict[str, Any]]]) -> None:
+    lines = (written[0] / "leaderboard.md").read_text(encoding="utf-8").splitlines()
+    for title, table in leaderboards(written[1]).items():
+        begin = lines.index(f"## {title}") + 2
+        cells = [
+            [cell.strip() for cell in line.strip("|").split("|")]
+            for line in lines[begin : begin + 2 + len(table)]
+        ]
+        assert cells[0] == list(table[0])
+        assert set(cells[1]) == {"---"}
+        for shown, row in zip(cells[2:], table, strict=True):
+            assert shown[0] == row["policy"]
+            assert shown[1] == ("–" if row["seeds"] is None else str(row["seeds"]))
+            assert float(shown[4]) == pytest.approx(row["regret"], abs=5.1e-5)
+
+
+def row_of(policy: str, seed: int | None, normalised: float, seconds: float | None) -> Any:
+    return {
+        **dict.fromkeys(COLUMNS),
+        "env_id": ID,
+        "scenario": "x",
+        "observation": "belief",
+        "policy": policy,
+        "seed": seed,
+        "normalised": normalised,
+        "regret": 10.0 * (1 - normalised),
+        "value": -20.0 - 10.0 * (1 - normalised),
+        "seconds_to_target": seconds,
+    }
+
+
+def test_standings_of_rows_made_by_hand() -> None:
+    rows = [
+        row_of("slow", 0, 0.996, 30.0),
+        row_of("slow", 1, 1.0, 50.0),
+        row_of("unsure", 0, 1.0, 5.0),
+        row_of("unsure", 1, 0.5, None),
+        row_of("optimum", None, 1.0, None),
+    ]
+    (table,) = leaderboards(rows).values()
+    assert [row["policy"] for row in table] == ["optimum", "slow", "unsure"]
+    assert [row["s to 0.99"] for row in table] == [None, 40.0, None]
+    assert [row["worst"] for row in table] == [1.0, 0.996, 0.5]
+    assert [row["seeds"] for row in table] == [None, 2, 2]
+    assert table[1]["regret"] == pytest.approx(0.02)
+
+
+# --- when the target was reached ------------------------------------------------------------
+
+CURVES: dict[str, tuple[list[float], int | None]] = {
+    "never": ([0.1, 0.5, 0.98999], None),
+    "at once": ([0.99, 1.0, 0.995], 0),
+    "exactly": ([0.2, 0.99], 1),
+    "at the end": ([0.2, 0.5, 0.991], 2),
+    "for good": ([0.2, 0.995, 0.98, 0.99, 0.992], 3),
+    "lost again": ([0.2, 0.995, 0.999, 0.7], None),
+    "below zero": ([-3.0, 0.999], 1),
+}
+
+
+def rows_of(normalised: list[float]) -> list[dict[str, float]]:
+    return [
+        {"timesteps": 100 * i, "seconds": 1.5 * i, "value": -1.0, "regret": 1.0, "normalised": one}
+        for i, one in enumerate(normalised)
+    ]
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_when_the_target_was_reached(name: str, runs: list[Path]) -> None:
+    normalised, index = CURVES[name]
+    curve = rows_of(normalised)
+    result = Result(runs[0], read_result(runs[0]).run, {}, 1.0, curve)
+    assert result.reached() == (None if index is None else curve[index])
+
+
+def test_the_target_may_be_another(runs: list[Path]) -> None:
+    result = Result(runs[0], read_result(runs[0]).run, {}, 1.0, rows_of([0.1, 0.6, 0.4, 0.7, 0.8]))
+    assert result.reached(0.7) == result.curve[3]
+    assert result.reached(0.0) == result.curve[0]
+    assert result.reached(0.9) is None
+
+
+def write_curve_by_hand(path: Path, normalised: list[float]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["timesteps", "seconds", "value", "regret", "normalised"])
+        writer.writeheader()
+        writer.writerows(rows_of(normalised))
+
+
+def test_report_tells_when_the_target_was_reached(runs: list[Path], tmp_path: Path) -> None:
+    folders = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
+    for folder, name in zip(folders, ("for good", "exactly", "never"), strict=True):
+        write_curve_by_hand(folder / "curve.csv", CURVES[name][0])
+    write_report(folders, tmp_path)
+    reached = {
+        (row["policy"], row["seed"]): (row["timesteps_to_target"], row["seconds_to_target"])
+        for row in read_csv(tmp_path)
+    }
+    assert reached["ppo", "0"] == ("300", "4.5")
+    assert reached["ppo", "1"] == ("100", "1.5")
+    assert reached["dqn", "0"] == ("", "")
+    (table,) = leaderboards(write_report(folders, tmp_path)).values()
+    standings = {row["policy"]: row["s to 0.99"] for row in table}
+    assert standings["ppo"] == 3.0
+    assert standings["dqn"] is None
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+def test_figures_are_pictures(written: tuple[Path, list[dict[str, Any]]]) -> None:
+    paths = sorted((written[0] / "figures").iterdir())
+    stem = "qc_gym-SequentialSampling-v0-small-lots"
+    assert [path.name for path in paths] == [
+        f"{stem}-belief-decision_maps.png",
+        f"{stem}-belief-learning_curves.png",
+        f"{stem}-belief-operating_characteristics.png",
+        f"{stem}-outcome-learning_curves.png",
+    ]
+    for path in paths:
+        with Image.open(path) as image:
+            image.verify()
+        with Image.open(path) as image:
+            assert image.format == "PNG"
+            assert min(image.size) >= 400
+            assert len(np.unique(np.asarray(image.convert("RGB")), axis=None)) > 20  # not blank
+
+
+def test_report_twice_gives_the_same_files(
+    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
+) -> None:
+    folder, rows = written
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    before = {path: path.read_bytes() for path in paths}
+    assert len(before) == 6
+    assert write_report(runs, folder) == rows
+    assert {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()} == (
+        before
+    )
+
+
+# --- damaged folders ------------------------------------------------------------------------
+
+
+def cut(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def edit(path: Path, field: str, value: Any) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    *parents, last = field.split(".")
+    node = content
+    for name in parents:
+        node = node[name]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "no run.json": ("run.json", lambda folder: (folder / "run.json").unlink()),
+    "cut run.json": ("JSON", lambda folder: cut(folder / "run.json", 200)),
+    "a list": ("run.json|list", lambda folder: (folder / "run.json").write_text("[]")),
+    "no score": ("score", lambda folder: edit(folder / "run.json", "score", ...)),
+    "no regret": ("regret", lambda folder: edit(folder / "run.json", "score.regret", ...)),
+    "no algorithm": ("algorithm", lambda folder: edit(folder / "run.json", "run.algorithm", ...)),
+    "no seed": ("seed", lambda folder: edit(folder / "run.json", "run.seed", "zero")),
+    "no seconds": ("seconds", lambda folder: edit(folder / "run.json", "seconds", ...)),
+    "no curve": ("curve.csv", lambda folder: (folder / "curve.csv").unlink()),
+    "empty curve": ("curve.csv", lambda folder: cut(folder / "curve.csv", 0)),
+    "curve of no rows": ("curve.csv", lambda folder: write_curve_by_hand(folder / "curve.csv", [])),
+    "curve of other columns": (
+        "normalised",
+        lambda folder: (folder / "curve.csv").write_text(
+            "timesteps,seconds,value,regret\n0,0,0,0\n"
+        ),
+    ),
+    "curve of words": (
+        "float",
+        lambda folder: (folder / "curve.csv").write_text(
+            "timesteps,seconds,value,regret,normalised\n0,0.0,low,1.0,0.5\n"
+        ),
+    ),
+    "cut curve": (
+        "float",
+        lambda folder: cut(folder / "curve.csv", (folder / "curve.csv").stat().st_size - 90),
+    ),
+    "no policy": ("policy.json", lambda folder: (folder / "policy.json").unlink()),
+    "cut weights": (
+        "policy.safetensors",
+        lambda folder: cut(folder / "policy.safetensors", 500),
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_folders_are_named(damage: str, runs: list[Path], tmp_path: Path) -> None:
+    message, spoil = DAMAGES[damage]
+    good, bad = (shutil.copytree(run, tmp_path / run.name) for run in runs[:2])
+    spoil(bad)
+    with pytest.raises(ValueError, match=message) as caught:
+        write_report([good, bad], tmp_path / "report")
+    assert str(bad) in str(caught.value)
+    assert not (tmp_path / "report" / "results.csv").exists()
+
+
+def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -> None:
+    """Two files may have the same name, or a file may have changed between two runs."""
+    path = tmp_path / "small-lots.yaml"
+    path.write_text(yaml.safe_dump({**SCENARIO, "max_samples": 7}), encoding="utf-8")
+    problem = {"env_id": ID, "scenario": str(path), "algorithms": {"dqn": DQN}}
+    content = {"name": "other", "seeds": [5], "scores": 1, "problems": [problem]}
+    (other,) = carry_out_here(content, tmp_path / "runs")
+    with pytest.raises(ValueError, match="small-lots") as caught:
+        write_report([runs[0], other], tmp_path / "report")
+    assert str(other) in str(caught.value)

@@ -1,0 +1,132 @@
+"""The README is true: its code runs, its tables name what there is, its commands exist."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+import yaml
+
+import baselines
+import qc_gym
+from agents import ALGORITHMS
+from agents.cli import main
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def table(header: str) -> list[list[str]]:
+    """Return the cells of the table whose header begins so."""
+    lines = TEXT.splitlines()
+    begin = next(i for i, line in enumerate(lines) if line.startswith(f"| {header} |"))
+    rows = []
+    for line in lines[begin + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def names_in(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_there_are_blocks() -> None:
+    assert blocks("python")
+    assert len(blocks("yaml")) == 1
+    assert len(blocks("sh")) >= 2
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=lambda code: code.split("\n")[0][:30])
+def test_python_runs_as_written(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {"__name__": "__main__"})
+
+
+def test_numbers_of_the_quick_start() -> None:
+    (value,) = re.findall(r"`best\.value` is −([0-9.]+):", TEXT)
+    (loss,) = re.findall(r"Wald's sequential test loses ([0-9.]+) more", TEXT)
+    env = gym.make("qc_gym/SequentialSampling-v0", scenario="aql10-rql20")
+    assert f"{-baselines.solve(env).value:.4f}" == value
+    sprt = baselines.reference_policies(env)["sprt"]
+    assert f"{baselines.score(env, sprt).regret:.2f}" == loss
+
+
+def test_environments() -> None:
+    listed = {names_in(row[0])[0]: names_in(row[-1]) for row in table("id")}
+    assert listed == {
+        env_id: list(gym.make(env_id).unwrapped.scenario_type.presets)
+        for env_id in qc_gym.ENVIRONMENTS
+    }
+
+
+def test_commands_are_those_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    documented = [names_in(row[0])[0].split() for row in table("command")]
+    assert {words[0] for words in documented} == {"qc-gym"}
+    with pytest.raises(SystemExit):
+        main(["no-such-command"])
+    choices = capsys.readouterr().err.split("choose from ")[1].rstrip(")\n")
+    assert [words[1] for words in documented] == [name.strip("'") for name in choices.split(", ")]
+    for words in documented:
+        with pytest.raises(SystemExit) as caught:
+            main([words[1], "--help"])
+        assert caught.value.code == 0
+        usage = capsys.readouterr().out.split("\n\n")[0].split(words[1], 1)[1]
+        arguments = re.sub(r"\[-[^]]*\]", "", usage).split()  # without the options
+        assert [one.startswith("[") for one in arguments] == [
+            one.startswith("[") for one in words[2:]
+        ]
+
+
+def test_algorithms() -> None:
+    (row,) = (row for row in table("command") if "qc-gym train" in row[0])
+    assert names_in(row[1]) == list(ALGORITHMS)
+
+
+def test_the_factory_is_a_scenario() -> None:
+    (block,) = blocks("yaml")
+    fields = yaml.safe_load(block)
+    env = gym.make("qc_gym/SequentialSampling-v0", scenario=fields)
+    scenario = env.unwrapped.scenario.model_dump()
+    assert {name: scenario[name] for name in fields} == fields
+
+
+def test_commands_run_as_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("yaml")
+    name = block.split("\n")[0].removeprefix("# ")
+    Path(name).write_text(block, encoding="utf-8")
+    lines = [line for text in blocks("sh") for line in text.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in lines if line.startswith("qc-gym ")]
+    assert {words[1] for words in commands} == {"solve", "score"}
+    for words in commands:
+        assert name in words
+        assert main(words[1:]) == 0
+        assert capsys.readouterr().out
+
+
+def test_make_has_the_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lines = [line for text in blocks("sh") for line in text.splitlines()]
+    targets = [line.split()[1] for line in lines if line.startswith("make ")]
+    assert targets == ["bench", "test"]
+    for target in targets:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
