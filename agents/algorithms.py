@@ -111,6 +111,12 @@ _ON_POLICY = {
     "ent_coef": 0.01,
 }
 _PPO = {**_ON_POLICY, "n_steps": 32, "batch_size": 8192, "n_epochs": 1, "clip_range": 0.5}
+_A2C = {
+    **_ON_POLICY,
+    "learning_rate": {"initial": 2e-3, "final": 1e-6},
+    "n_steps": 16,
+    "normalize_advantage": True,
+}
 _RECURRENT = {**_PPO, "n_steps": 64, "batch_size": 1024}
 _DQN = {
     "gamma": 1.0,
@@ -129,7 +135,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
         Algorithm("ppo", PPO, "MlpPolicy", 1024, 6_000_000, _PPO),
-        Algorithm("a2c", A2C, "MlpPolicy", 256, 2_000_000, {**_ON_POLICY, "n_steps": 8}),
+        Algorithm("a2c", A2C, "MlpPolicy", 512, 4_000_000, _A2C),
         Algorithm("dqn", DQN, "MlpPolicy", 64, 1_000_000, _DQN),
         Algorithm("qrdqn", QRDQN, "MlpPolicy", 64, 1_000_000, _DQN),
         Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 6_000_000, _PPO),
