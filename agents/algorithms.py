@@ -107,13 +107,13 @@ def _check_numbers(name: str, value: Any) -> None:
 _ON_POLICY = {
     "gamma": 1.0,
     "gae_lambda": 0.99,
-    "learning_rate": {"initial": 3e-3, "final": 1e-6},
-    "ent_coef": 0.01,
+    "learning_rate": {"initial": 2e-3, "final": 1e-6},
+    "ent_coef": 0.004,
 }
 _PPO = {**_ON_POLICY, "n_steps": 32, "batch_size": 8192, "n_epochs": 1, "clip_range": 0.5}
 _A2C = {
     **_ON_POLICY,
-    "learning_rate": {"initial": 2e-3, "final": 1e-6},
+    "ent_coef": 0.01,
     "n_steps": 16,
     "normalize_advantage": True,
 }
@@ -134,11 +134,11 @@ _DQN = {
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
     for algorithm in (
-        Algorithm("ppo", PPO, "MlpPolicy", 1024, 6_000_000, _PPO),
+        Algorithm("ppo", PPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("a2c", A2C, "MlpPolicy", 512, 4_000_000, _A2C),
         Algorithm("dqn", DQN, "MlpPolicy", 64, 1_000_000, _DQN),
         Algorithm("qrdqn", QRDQN, "MlpPolicy", 64, 1_000_000, _DQN),
-        Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 6_000_000, _PPO),
+        Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("recurrent_ppo", RecurrentPPO, "MlpLstmPolicy", 64, 500_000, _RECURRENT),
     )
 }

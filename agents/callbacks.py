@@ -28,7 +28,7 @@ class ExactRegret(BaseCallback):
         Steps of the agent between two scores; the first score is before, the last after training.
         A training that goes on where one ended (``reset_num_timesteps=False``) continues the curve.
     path
-        CSV file to write at the end of training, or None. TensorBoard, if the model logs to it,
+        CSV file, written anew at each score, or None. TensorBoard, if the model logs to it,
         gets ``exact/regret``, ``exact/normalised`` and ``exact/value``.
 
     Attributes
@@ -71,8 +71,6 @@ class ExactRegret(BaseCallback):
         if self.rows[-1]["timesteps"] == self.num_timesteps:
             self.rows.pop()  # of the last step, but before the update that followed it
         self.measure()
-        if self.path is not None:
-            write_curve(self.rows, self.path)
 
     def measure(self) -> Score:
         """Score the agent now and add a row to the curve."""
@@ -90,6 +88,8 @@ class ExactRegret(BaseCallback):
         for name in ("value", "regret", "normalised"):
             self.logger.record(f"exact/{name}", getattr(score, name))
         self.logger.dump(self.num_timesteps)
+        if self.path is not None:
+            write_curve(self.rows, self.path)
         self._scoring_seconds += time.perf_counter() - began
         return score
 

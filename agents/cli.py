@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.command(options)
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
+    except ModuleNotFoundError as error:
+        print(f"qc-gym: {error}; agents need: pip install 'qc-gym[agents]'", file=sys.stderr)
+        return 2
+    except (ValueError, TypeError, OSError) as error:
         print(f"qc-gym: {error}", file=sys.stderr)
         return 2
     return 0
@@ -91,8 +94,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_env(command: argparse.ArgumentParser) -> None:
     command.add_argument("env", metavar="ENV", help="for instance SequentialSampling-v0")
-    command.add_argument("--scenario", help="name of a preset, or a YAML file; default the first")
-    command.add_argument("--observation", choices=("belief", "outcome"), default="belief")
+    command.add_argument("--scenario", help="a preset or a YAML file; default the first preset")
+    command.add_argument("--observation", choices=("belief", "outcome"))
 
 
 def _env_id(name: str) -> str:
@@ -104,7 +107,8 @@ def _env_id(name: str) -> str:
 
 
 def _make(options: argparse.Namespace) -> gym.Env[Any, Any]:
-    env = gym.make(_env_id(options.env), scenario=options.scenario, observation=options.observation)
+    observation = options.observation or "belief"
+    env = gym.make(_env_id(options.env), scenario=options.scenario, observation=observation)
     if isinstance(_inner(env).scenarios, ScenarioRange):
         raise ValueError(f"--scenario {options.scenario}: is a range, which has no one optimum")
     return env
@@ -116,7 +120,18 @@ def _inner(env: gym.Env[Any, Any]) -> QCEnv:
 
 
 def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2))
+    print(json.dumps(_finite(content), indent=2, allow_nan=False))
+
+
+def _finite(content: Any) -> Any:
+    """Return the content with numbers that JSON cannot hold as text: inf, -inf, nan."""
+    if isinstance(content, Mapping):
+        return {name: _finite(value) for name, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return str(content)
+    return content
 
 
 def _print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -197,13 +212,21 @@ def _solve(options: argparse.Namespace) -> None:
 def _score(options: argparse.Namespace) -> None:
     import baselines
 
-    env = _make(options)
     if options.model is None:
+        env = _make(options)
         policies: dict[str, Any] = baselines.reference_policies(env)
     else:
         from agents.policies import load_policy
 
-        policies = {options.model: load_policy(options.model)[0]}
+        policy, trained = load_policy(options.model)
+        if options.observation not in (None, trained["observation"]):
+            raise ValueError(
+                f"--observation {options.observation}: the model sees {trained['observation']}"
+            )
+        options.observation = trained["observation"]
+        options.scenario = options.scenario or trained["scenario"]
+        env = _make(options)
+        policies = {options.model: policy}
     scores = {name: baselines.score(env, policy) for name, policy in policies.items()}
     if options.json:
         _print_json({name: asdict(score) for name, score in scores.items()})
@@ -237,7 +260,7 @@ def _train(options: argparse.Namespace) -> None:
     problem = Problem(
         env_id=_env_id(options.env),
         scenario=options.scenario,
-        observation=options.observation,
+        observation=options.observation or "belief",
         algorithms={options.algorithm: validated(Training, training, "train")},
     )
     experiment = {"name": "train", "seeds": [options.seed], "problems": [problem]}
@@ -268,11 +291,9 @@ def _bench(options: argparse.Namespace) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
-    from agents.report import leaderboards, write_report
+    from agents.report import finished_runs, leaderboards, write_report
 
-    runs = sorted(path.parent for path in (options.folder / "runs").glob("*/run.json"))
-    if not runs:
-        raise ValueError(f"{options.folder}: holds no finished runs (runs/*/run.json)")
+    runs = finished_runs(options.folder)
     rows = write_report(runs, options.folder)
     if options.json:
         _print_json(rows)

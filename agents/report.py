@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from qc_gym.core.scenario import validated
 TARGET = 0.99
 """The normalised score that "steps to" and "seconds to" speak of."""
 
+RESULTS = "results.csv"
 COLUMNS = (
     "env_id",
     "scenario",
@@ -44,6 +44,7 @@ COLUMNS = (
     "seconds",
     "timesteps_to_target",
     "seconds_to_target",
+    "run",
 )
 
 
@@ -105,6 +106,28 @@ def read_result(folder: str | Path) -> Result:
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
 
 
+def finished_runs(folder: str | Path) -> list[Path]:
+    """Return the folders of the runs that a results folder's last report was of.
+
+    Those named in its ``results.csv``, so that runs of an earlier configuration do not come back as
+    more seeds; without one, all finished runs in ``runs/``.
+
+    Raises
+    ------
+    ValueError
+        There are none.
+    """
+    folder = Path(folder)
+    runs = sorted(path.parent for path in (folder / "runs").glob(f"*/{RUN}"))
+    if (folder / RESULTS).exists():
+        with (folder / RESULTS).open(newline="", encoding="utf-8") as file:
+            named = {row.get("run") for row in csv.DictReader(file)}
+        runs = [run for run in runs if run.name in named] or runs
+    if not runs:
+        raise ValueError(f"{folder}: holds no finished runs (runs/*/{RUN})")
+    return runs
+
+
 def write_report(runs: Iterable[str | Path], folder: str | Path) -> list[dict[str, Any]]:
     """Write the leaderboard and the figures of finished runs, and return the rows of results.
 
@@ -127,7 +150,7 @@ def write_report(runs: Iterable[str | Path], folder: str | Path) -> list[dict[st
         for name, figure in _figures(env, group).items():
             path = folder / "figures" / f"{'-'.join(problem).replace('/', '-')}-{name}.png"
             figure.savefig(path, dpi=120)
-    _write(folder / "results.csv", _csv(rows))
+    _write(folder / RESULTS, _csv(rows))
     _write(folder / "leaderboard.md", _markdown(leaderboards(rows)))
     return rows
 
@@ -184,6 +207,7 @@ def _run_row(problem: tuple[str, str, str], result: Result) -> dict[str, Any]:
     reached = result.reached()
     return _row(problem, result.run.algorithm, result.score) | {
         "seed": result.run.seed,
+        "run": result.folder.name,
         "timesteps": int(result.curve[-1]["timesteps"]),
         "seconds": result.seconds,
         "timesteps_to_target": int(reached["timesteps"]) if reached else None,
@@ -220,19 +244,20 @@ def _figures(env: Any, group: Sequence[Result]) -> dict[str, Figure]:
             )
     assert isinstance(env.unwrapped, QCEnv)
     return {
-        "learning_curves": learning_curves(group),
+        "learning_curves": learning_curves(group, solution.value - solution.random_value),
         **baselines.figures(env, policies),
     }
 
 
-def learning_curves(results: Sequence[Result]) -> Figure:
-    """Return the exact regret against steps and against seconds, a line for each run, log scale."""
+def learning_curves(results: Sequence[Result], worth: float) -> Figure:
+    """Return the exact regret against steps and against seconds, a line for each run, log scale.
+
+    ``worth`` is the optimum's value minus that of random play, which the normalised score is in.
+    """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, sharey=True)
     algorithms = list(dict.fromkeys(result.run.algorithm for result in results))
-    optimum = results[0].score["optimum"]
-    random_value = _random_value(results[0].score)
     for ax, x in zip(axes, ("timesteps", "seconds"), strict=True):
         for result in results:
             index = algorithms.index(result.run.algorithm)
@@ -243,7 +268,7 @@ def learning_curves(results: Sequence[Result]) -> Figure:
                 alpha=0.85,
                 label=f"{result.run.algorithm}, seed {result.run.seed}",
             )
-        goal = (1 - TARGET) * (optimum - random_value)
+        goal = (1 - TARGET) * worth
         ax.axhline(goal, color="grey", linestyle="--", linewidth=1)
         ax.annotate(
             f"normalised {TARGET}",
@@ -259,12 +284,6 @@ def learning_curves(results: Sequence[Result]) -> Figure:
     axes[1].legend(fontsize=8)
     figure.suptitle(f"{results[0].run.env_id}, {results[0].run.scenario_name}")
     return figure
-
-
-def _random_value(score: Mapping[str, Any]) -> float:
-    """Return the value of random play, which the normalised score puts at 0."""
-    lost = 1.0 - score["normalised"]
-    return score["optimum"] - score["regret"] / lost if lost else math.nan
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

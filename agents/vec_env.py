@@ -42,6 +42,8 @@ class SB3VecEnv(VecEnv):
 
     def reset(self) -> NDArray[np.float32]:
         """Start an episode in every sub-environment, with the seeds given to :meth:`seed`."""
+        if any(self._options):
+            raise ValueError(f"options = {self._options}: the environments take none")
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
         observations, infos = self.env.reset(seed=seeds)
         self._reset_seeds()

@@ -24,9 +24,6 @@ from baselines.core.model import TabularModel
 from baselines.core.policy import (
     Policy,
     TabularPolicy,
-    constant_policy,
-    tabulate,
-    uniform_policy,
 )
 from baselines.core.scoring import (
     Certificate,
@@ -35,11 +32,9 @@ from baselines.core.scoring import (
     Simulation,
     Solution,
     score_by_simulation,
-    score_exactly,
     simulate,
     solve_model,
 )
-from baselines.core.scoring import certify as _certify
 from baselines.core.solver import ImproperPolicyError, evaluate
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import Scenario, ScenarioRange
@@ -127,11 +122,13 @@ def score(
     OracleError
         The policy appears to beat the optimum: a bug in this package.
     """
+    if not isinstance(episodes, int) or episodes < 1:
+        raise ValueError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
     problem = _problem(env)
     solution = problem.solution
-    probabilities = tabulate(policy, solution.model, problem.features, deterministic)
-    if probabilities is not None:
-        return score_exactly(solution, probabilities)
+    exact = solution.score(policy, problem.features, deterministic)
+    if exact is not None:
+        return exact
     if problem.features is not None:
         raise TypeError("a policy with memory cannot be scored on a range of scenarios")
     arena = vector_type(problem.env_type)(
@@ -149,7 +146,7 @@ def certify(
     seed: int = 0,
 ) -> Certificate:
     """Return the evidence for an environment's optimum: Bellman residual and a simulation."""
-    return _certify(solve(env), episodes, seed)
+    return solve(env).certify(episodes, seed)
 
 
 def reference_policies(
@@ -161,14 +158,9 @@ def reference_policies(
     policy that always does the same); the others are those of ``baselines.<family>``.
     """
     problem = _problem(env)
-    tables = problem.solution.model
-    constants = [constant_policy(tables, action) for action in range(tables.num_actions)]
-    values = [evaluate(tables, policy.probabilities).value for policy in constants]
-    return {
-        "random": uniform_policy(tables),
-        "best_constant": constants[int(np.argmax(values))],
-        **_room(problem.env_type.family).reference_policies(tables),
-    }
+    solution = problem.solution
+    room = _room(problem.env_type.family)
+    return {**solution.reference_policies(), **room.reference_policies(solution.model)}
 
 
 def figures(
@@ -232,6 +224,10 @@ def _room(family: str) -> ModuleType:
     return importlib.import_module(f"baselines.{family}")
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=8)
 def _solution(family: str, scenario: Scenario, observation: str) -> Solution:
-    return solve_model(_room(family).model(scenario, observation))
+    room = _room(family)
+    if hasattr(room, "solve"):  # a family whose optimum does not come from tables
+        solution: Solution = room.solve(scenario, observation)
+        return solution
+    return solve_model(room.model(scenario, observation))

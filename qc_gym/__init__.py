@@ -15,6 +15,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 
 ENVIRONMENTS = {
     "qc_gym/SequentialSampling-v0": "qc_gym.sampling.env:SequentialSampling",
+    "qc_gym/Assembly-v0": "qc_gym.assembly.env:Assembly",
 }
 """Environment id → where its scalar (``…Env``) and vector (``…VectorEnv``) classes are."""
 

@@ -88,8 +88,8 @@ class TabularModel:
         )
         if not np.array_equal(allowed, self.allowed):
             raise ValueError("the model's allowed actions are not those of the environment")
-        if not np.all(keys[1:] > keys[:-1]):
-            raise ValueError("the model's states are not in the order of their keys")
+        if not np.all(keys[1:] > keys[:-1]) or keys[-1] >= 2**63:
+            raise ValueError("the model's states are not in the order of their keys, below 2^63")
         return observations, keys
 
     @property

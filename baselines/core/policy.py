@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -212,11 +213,13 @@ def tabulate(
     blocks = []
     for begin in range(0, model.num_states, batch_size):
         block = slice(begin, begin + batch_size)
+        allowed = model.allowed[block]
         if deterministic:
-            masks = mask_arguments(policy, model.allowed[block])
+            masks = mask_arguments(policy.predict, allowed)
             answer, _ = policy.predict(observations[block], deterministic=True, **masks)
         else:
-            answer = policy.action_probabilities(observations[block])  # type: ignore[attr-defined]
+            draws: Any = policy.action_probabilities  # type: ignore[attr-defined]
+            answer = draws(observations[block], **mask_arguments(draws, allowed))
         blocks.append(np.asarray(answer))
     return as_probabilities(model, np.concatenate(blocks))
 
@@ -224,11 +227,15 @@ def tabulate(
 def _has_memory(
     policy: Policy, observations: NDArray[np.float32], allowed: NDArray[np.bool_]
 ) -> bool:
-    _, memory = policy.predict(observations, deterministic=True, **mask_arguments(policy, allowed))
+    _, memory = policy.predict(
+        observations, deterministic=True, **mask_arguments(policy.predict, allowed)
+    )
     return memory is not None
 
 
-def mask_arguments(policy: Any, allowed: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """Return the action masks as an argument of ``predict``, for a policy that takes them."""
-    takes_masks = "action_masks" in inspect.signature(policy.predict).parameters
+def mask_arguments(
+    method: Callable[..., Any], allowed: NDArray[np.bool_]
+) -> dict[str, NDArray[np.bool_]]:
+    """Return the action masks as an argument of a policy's method, if it takes them."""
+    takes_masks = "action_masks" in inspect.signature(method).parameters
     return {"action_masks": allowed} if takes_masks else {}

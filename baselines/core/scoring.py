@@ -9,7 +9,8 @@ difference, Kakade & Langford 2002), and its variance vanishes as the policy app
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,13 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
-from baselines.core.policy import TabularPolicy, mask_arguments, tabulate, uniform_policy
+from baselines.core.policy import (
+    TabularPolicy,
+    constant_policy,
+    mask_arguments,
+    tabulate,
+    uniform_policy,
+)
 from baselines.core.solver import Evaluation, Optimum, bellman_residual, evaluate, solve
 from qc_gym.core.noise import streams
 from qc_gym.core.vector import QCVectorEnv
@@ -91,6 +98,9 @@ class Solution:
         The Bellman residual; :func:`baselines.certify` adds a simulation.
     model, optimum
         The tables behind it.
+
+    A family without tables gives its own class, with ``value`` to ``certificate`` and the members
+    below; the scoring asks for nothing else.
     """
 
     value: float
@@ -100,6 +110,38 @@ class Solution:
     certificate: Certificate
     model: TabularModel
     optimum: Optimum
+
+    @cached_property
+    def random_value(self) -> float:
+        """The value of uniformly random play over the allowed actions, in money."""
+        return evaluate(self.model, uniform_policy(self.model).probabilities).value
+
+    def score(
+        self, policy: Any, features: NDArray[np.float32] | None, deterministic: bool | None
+    ) -> Score | None:
+        """Return the exact score of a policy, or None if it depends on memory."""
+        probabilities = tabulate(policy, self.model, features, deterministic)
+        return None if probabilities is None else score_exactly(self, probabilities)
+
+    def gaps(self, states: NDArray[np.void], actions: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""
+        rows = self.model.rows_of_states(states)
+        optimum = self.optimum
+        return np.asarray(optimum.values[rows] - optimum.action_values[rows, actions])
+
+    def certify(self, episodes: int, seed: int) -> Certificate:
+        """Return the certificate with a simulation of the optimal policy added."""
+        return replace(self.certificate, simulation=simulate(self.policy, episodes, seed))
+
+    def reference_policies(self) -> dict[str, TabularPolicy]:
+        """Return ``random`` and ``best_constant``: uniform play, and always the same action."""
+        tables = self.model
+        constants = [constant_policy(tables, action) for action in range(tables.num_actions)]
+        values = [evaluate(tables, policy.probabilities).value for policy in constants]
+        return {
+            "random": uniform_policy(tables),
+            "best_constant": constants[int(np.argmax(values))],
+        }
 
 
 @dataclass(frozen=True)
@@ -193,7 +235,6 @@ def score_by_simulation(
     """
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
         raise ValueError(f"env.autoreset_mode = {env.autoreset_mode}: SAME_STEP is needed")
-    model, gaps = solution.model, solution.optimum.gaps()
     count, rounds = env.num_envs, -(-episodes // env.num_envs)
     # Not seed itself: sub-environment i + 1 would then play what i plays with the next seed.
     seeds = np.random.default_rng(seed).integers(2**63, size=count)
@@ -210,10 +251,10 @@ def score_by_simulation(
             state=memory,
             episode_start=starts,
             deterministic=deterministic,
-            **mask_arguments(policy, allowed),
+            **mask_arguments(policy.predict, allowed),
         )
-        rows = model.rows_of_states(env.states)
-        lost[played[active], each[active]] += gaps[rows, actions][active]
+        gaps = solution.gaps(env.states, np.asarray(actions))
+        lost[played[active], each[active]] += gaps[active]
         lengths[played[active], each[active]] += 1
         observations, _, terminated, truncated, infos = env.step(np.asarray(actions))
         starts = terminated | truncated
@@ -227,8 +268,7 @@ def score_by_simulation(
 def _score(
     solution: Solution, regret: float, stderr: float, exact: bool, expected_length: float
 ) -> Score:
-    random_value = evaluate(solution.model, uniform_policy(solution.model).probabilities).value
-    range_ = solution.value - random_value
+    range_ = solution.value - solution.random_value
     return Score(
         value=solution.value - regret,
         optimum=solution.value,
@@ -250,8 +290,10 @@ def simulate(policy: TabularPolicy, episodes: int, seed: int) -> Simulation:
     seed
         Seed of all randomness.
     """
-    if episodes < 2:
-        raise ValueError(f"episodes = {episodes}: at least 2 are needed for a standard error")
+    if not isinstance(episodes, int) or episodes < 2:
+        raise ValueError(f"episodes = {episodes!r}: a whole number of at least 2 is needed")
+    if seed < 0:
+        raise ValueError(f"seed = {seed!r}: at least 0 is needed")
     model = policy.model
     returns = np.empty(episodes)
     lengths = np.empty(episodes, np.int64)
@@ -262,7 +304,6 @@ def simulate(policy: TabularPolicy, episodes: int, seed: int) -> Simulation:
         model.observation == "outcome",
         model.keys,
         policy.probabilities,
-        np.iinfo(np.int64).max,
         returns,
         lengths,
     )
@@ -274,27 +315,3 @@ def simulate(policy: TabularPolicy, episodes: int, seed: int) -> Simulation:
         mean_length=float(lengths.mean()),
         episodes=episodes,
     )
-
-
-def certify(solution: Solution, episodes: int, seed: int) -> Certificate:
-    """Return the solution's certificate with a simulation of its policy added."""
-    return Certificate(
-        solution.certificate.bellman_residual,
-        solution.value,
-        simulate(solution.policy, episodes, seed),
-    )
-
-
-__all__ = [
-    "Certificate",
-    "OracleError",
-    "Score",
-    "Simulation",
-    "Solution",
-    "certify",
-    "score_by_simulation",
-    "score_exactly",
-    "simulate",
-    "solve_model",
-    "tabulate",
-]

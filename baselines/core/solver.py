@@ -336,7 +336,7 @@ def _evaluate_cyclic(
     # A state that may come to an endless one is as bad as it: the losses there have no bound.
     doomed = _can_reach(moves, endless)
     undefined = _can_reach(moves, _recur_without_loss(moves, endless, rewards))
-    if np.any(undefined & _can_reach(moves.T.tocsr(), start > 0)):
+    if np.any(undefined & (start > 0)):
         raise ImproperPolicyError("the policy may go on for ever without a definite loss")
     values = np.where(undefined, np.nan, -np.inf)
     occupancy = np.zeros(n)

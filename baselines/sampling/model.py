@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -50,7 +52,7 @@ def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> 
         kernel=KERNEL,
         scenario=scenario,
         observation=observation,
-        make_states=lambda: _states(scenario.max_samples, split),
+        make_states=partial(_states, scenario.max_samples, split),
         rewards=np.repeat(rewards, split, axis=0),
         allowed=allowed,
         first=first,

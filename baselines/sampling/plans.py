@@ -4,9 +4,16 @@ A lot is good at fraction defective ``good``, bad at ``bad``. The operating char
 is its probability of accepting as a function of the fraction defective; the producer's risk is the
 probability of rejecting at ``good``, the consumer's risk that of accepting at ``bad``.
 
-Designs (models.md section 1): `exact_plan` keeps both risks, `normal_approximation_plan` ([L] eqs.
+Designs: `exact_plan` keeps both risks, `normal_approximation_plan` ([L] eqs.
 6-11) keeps them approximately, and the sizes of [H] section II with `one_sided_test_plan` keep one
 of them approximately. `sprt_lines` is the sequential probability ratio test ([R] section 1.2).
+
+[L] X. Liu, Decision optimization model for electronic product production based on binomial
+    distribution, 2025.
+[H] Liu, Hu & Deng, a multi-stage decision-making model that integrates hypothesis testing and
+    dynamic programming.
+[R] A report on problem B of the Chinese undergraduate contest in mathematical modelling
+    (CUMCM), 2024.
 
 Every function raises ValueError on an argument out of range, naming the argument, its value and
 what is allowed; docstrings list the other errors. Rates and risks are fractions strictly between 0
@@ -267,7 +274,7 @@ def exact_plan(
     lot_size: int | None = None,
     max_sample_size: int = 100_000,
 ) -> SingleSamplingPlan:
-    """Smallest plan whose exact risks exceed neither of those given; models.md section 1, (iii).
+    """Smallest plan whose exact risks exceed neither of those given.
 
     Parameters
     ----------

@@ -67,9 +67,7 @@ def reference_policies(tables: TabularModel) -> dict[str, TabularPolicy]:
             )
         ),
         "single_power": lambda: single(
-            lambda: one_sided_test_plan(
-                power_sample_size(good, bad, 1 - CONSUMER_RISK), good, 1 - PRODUCER_RISK
-            )
+            lambda: one_sided_test_plan(power_sample_size(good, bad, 1 - CONSUMER_RISK), good, 0.5)
         ),
         "single_exact": lambda: single(lambda: exact_plan(*pair, lot)),
         "single_exact_curtailed": lambda: single(lambda: exact_plan(*pair, lot), True),

@@ -81,8 +81,6 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     family: ClassVar[str]
     scenario_type: ClassVar[type[Scenario]]
     action_names: ClassVar[tuple[str, ...]]
-    feature_names: ClassVar[Mapping[str, tuple[str, ...]]]
-    """What each number of an observation is, for both observations."""
 
     def __init__(
         self,
@@ -303,7 +301,9 @@ def check_choice(name: str, value: Any, allowed: Any) -> Any:
 def check_options(options: Mapping[str, Any] | None, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError for an option of ``reset`` that is not known."""
     for name in options or ():
-        check_choice("options: the option", name, allowed)
+        if name not in allowed:
+            known = f"allowed are {', '.join(map(repr, allowed))}" if allowed else "there are none"
+            raise ValueError(f"options: the option {name!r} is unknown; {known}")
 
 
 def as_action(action: Any) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from numba import types as numba_types
+from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
 from qc_gym.core import loops, noise
@@ -22,6 +24,17 @@ _CORE_VERSION = hashlib.sha256(
 ).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
+
+
+def _mangling_args(record: Any) -> tuple[str, tuple[str]]:
+    """Return what tells the code for this record layout from the code for others."""
+    return "Record", (hashlib.sha256(record.name.encode()).hexdigest()[:16],)
+
+
+# numba calls code after a number that the layout got in the process that compiled it (its issue
+# 7654): of two sizes of a family, compiled by two processes and found in the cache by a third, one
+# would run the other's code.
+numba_types.Record.mangling_args = property(_mangling_args)  # type: ignore[method-assign, assignment]
 
 
 @dataclass(frozen=True)
@@ -96,9 +109,15 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
     """
     scope = dict(dynamics)
     scope.update(np=np, uniform=noise.uniform)
-    # Without reference counts: the loops allocate nothing, and counting each row that is handed to
-    # the family's functions costs as much as the step itself.
+    # Without reference counts: nothing here allocates, and counting each row that is handed to the
+    # family's functions costs more than the step itself. Those functions are compiled again in the
+    # same way: one that counts would follow the pointer to a count that is not there.
     flags: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+    for name, value in dynamics.items():
+        if isinstance(value, Dispatcher) and value.py_func.__module__ == scope["__name__"]:
+            function = types.FunctionType(value.py_func.__code__, scope, name)
+            inline = value.targetoptions.get("inline", "never")
+            scope[name] = njit(inline=inline, **flags)(function)
     for helper in ("observe", "find"):
         scope[helper] = njit(inline="always", **flags)(_transplant(helper, scope))
     compiled = {

@@ -98,19 +98,19 @@ def find(keys, key):
     return row if row < len(keys) and keys[row] == key else -1
 
 
-def roll_out(scenarios, states, noise, outcome, keys, probabilities, max_steps, returns, lengths):
+def roll_out(scenarios, states, noise, outcome, keys, probabilities, returns, lengths):
     """Play whole episodes of a tabulated policy, one after another.
 
-    ``keys`` uint64 (rows,), ascending; ``probabilities`` float64 (rows, actions): row r is played
-    in the states that ``identify`` gives ``keys[r]``. Writes ``returns`` and ``lengths``, both
-    (episodes,). Returns −1, or the key of a state that is not in the table.
+    ``keys`` uint64 (rows,), ascending and below 2^63; ``probabilities`` float64 (rows, actions):
+    row r is played in the states that ``identify`` gives ``keys[r]``. Writes ``returns`` and
+    ``lengths``, both (episodes,). Returns −1, or the key of a state that is not in the table.
     """
     scenario, state, stream = scenarios[0], states[0], noise[0]
     last = probabilities.shape[1] - 1
     for episode in range(len(returns)):
         reset(scenario, state, stream)
         total, length, terminated = 0.0, 0, False
-        while not terminated and length < max_steps:
+        while not terminated:
             key = identify(scenario, state, outcome)
             row = find(keys, key)
             if row < 0:

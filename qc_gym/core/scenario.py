@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qc_gym.core.kernel import Kernel
 
 Model = TypeVar("Model", bound=BaseModel)
+_ATTEMPTS = 1000
 MAX_CORNERS = 512
 """Most combinations of ends and choices for which a range is checked when it is made."""
 
@@ -57,6 +58,11 @@ class Scenario(Record):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         raise NotImplementedError
+
+    def __hash__(self) -> int:
+        # Not of the JSON text: it tells 0.0 from -0.0, and mappings that differ in order, which
+        # are equal.
+        return hash((type(self), _hashable(self.model_dump())))
 
     @classmethod
     def parse(cls, source: Any = None) -> Self | ScenarioRange:
@@ -190,7 +196,8 @@ def known_fields(model: type[BaseModel], path: Sequence[int | str]) -> list[str]
         if "oneOf" in node and "discriminator" in node:
             node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
             continue
-        node = node.get("properties", {}).get(part, node.get("items", {}))
+        each = node.get("items") or node.get("additionalProperties") or {}
+        node = node.get("properties", {}).get(part, each)
     return list(_resolve(schema, node).get("properties", {}))
 
 
@@ -256,9 +263,15 @@ class ScenarioRange:
         self.kernel = kernels[0]
 
     def draw(self, generator: np.random.Generator) -> Scenario:
-        """Return a scenario of the range."""
-        shares = generator.random(len(self.ranges))
-        return self._at(dict(zip(self.ranges, shares, strict=True)))
+        """Return a scenario of the range; combinations that are not valid are drawn again."""
+        for attempt in range(_ATTEMPTS):
+            shares = generator.random(len(self.ranges))
+            try:
+                return self._at(dict(zip(self.ranges, shares, strict=True)))
+            except ScenarioError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError("unreachable")
 
     def features(self, scenario: Scenario) -> NDArray[np.float32]:
         """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,)."""
@@ -338,6 +351,13 @@ def _pick(spread: Mapping[str, Any], share: float) -> Any:
     if isinstance(low, int) and isinstance(high, int):
         return low + int(share * (high - low + 1))
     return low + share * (high - low)
+
+
+def _hashable(value: Any) -> Any:
+    """Return what a hash is taken of: the same for equal values, mappings and lists included."""
+    if isinstance(value, Mapping):
+        return frozenset((name, _hashable(one)) for name, one in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
 
 
 def _copy(value: Any) -> Any:

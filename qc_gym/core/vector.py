@@ -82,7 +82,9 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 f"max_episode_steps = {max_episode_steps!r}: a whole number of at least 1, or None"
             )
         self.num_envs = num_envs
-        self.autoreset_mode = AutoresetMode(autoreset_mode)
+        modes = [mode.value for mode in AutoresetMode]
+        name = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
+        self.autoreset_mode = AutoresetMode(check_choice("autoreset_mode", name, modes))
         self.observation = check_choice("observation", observation, OBSERVATIONS)
         if render_mode is not None:
             check_choice("render_mode", render_mode, ("ansi", "rgb_array"))
@@ -145,11 +147,6 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def states(self) -> NDArray[np.void]:
         """The states of the worlds, hidden truth included, records (num_envs,); a copy."""
         return self._states.copy()
-
-    @property
-    def records(self) -> NDArray[np.void]:
-        """The parameters that each sub-environment plays, records (num_envs,); (1,) if the same."""
-        return self._records
 
     def reset(
         self,

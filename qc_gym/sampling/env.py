@@ -71,10 +71,6 @@ class SequentialSamplingEnv(QCEnv):
     family = "sampling"
     scenario_type = SequentialSamplingScenario
     action_names = ("inspect", "accept", "reject")
-    feature_names = {
-        "belief": ("inspected", "defective", "P(lot is bad)", "P(next is defective)"),
-        "outcome": ("inspected", "last conforming", "last defective"),
-    }
     _scenario: SequentialSamplingScenario
 
     def _on_reset(self) -> None:
@@ -109,7 +105,8 @@ class SequentialSamplingEnv(QCEnv):
 
         Shape (len(inspected), len(defective)).
         """
-        if self._overlay is None or self._is_outcome:
+        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
+        if self._overlay is None or self._is_outcome or made_for != self._scenario:
             return None  # an outcome does not tell (n, d): there is no map over the plane to draw
         n, d = np.meshgrid(inspected, defective, indexing="ij")
         possible = d <= n

@@ -15,7 +15,7 @@ from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
 
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Money = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
 """Half the range of float64 exponents: a product of two tabulated odds stays finite."""
 
@@ -39,8 +39,8 @@ class BetaPrior(Record):
     """The fraction defective is Beta(a, b); the lot is bad when it exceeds ``limit``."""
 
     kind: Literal["beta"]
-    a: Positive
-    b: Positive
+    a: Shape
+    b: Shape
     limit: Rate
 
 

@@ -353,7 +353,7 @@ def test_a_model_of_other_observations(
 ) -> None:
     command = ["score", ID, str(trained), "--scenario", scenario, "--observation", "outcome"]
     assert main(command) == 2
-    assert "observation shape" in capsys.readouterr().err
+    assert "--observation outcome: the model sees belief" in capsys.readouterr().err
 
 
 # --- without torch --------------------------------------------------------------------------

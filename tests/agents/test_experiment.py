@@ -15,7 +15,7 @@ import yaml
 import agents.experiment
 import baselines
 import qc_gym
-from agents import ALGORITHMS, load_policy
+from agents import ALGORITHMS, load_policy, train
 from agents.experiment import (
     Experiment,
     Run,
@@ -138,7 +138,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "unknown field of a training": (
         change(f"{TRAINING}.timesteps", 5),
-        r"unknown field 'problems\.0\.algorithms\.ppo\.timesteps'",
+        r"field 'problems\.0\.algorithms\.ppo\.timesteps'; did you mean 'total_timesteps'",
     ),
     "missing field": (change("seeds", ...), r"field 'seeds' is missing"),
     "no seeds": (change("seeds", []), r"seeds = \[\]"),
@@ -364,6 +364,19 @@ def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Pat
     result = train_run(run, tmp_path)
     assert without_seconds(tmp_path / run.name) == without_seconds(carried_out["folders"][0])
     assert result == json.loads((tmp_path / run.name / "run.json").read_text(encoding="utf-8"))
+
+
+def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
+    training = {**PPO, "reward_scale": 0.25}
+    content = change("problems.0.algorithms", {"ppo": training})
+    content["problems"][0]["observation"] = "outcome"
+    (run,) = runs_in(content)
+    train_run(run, tmp_path)
+    model = train("ppo", ID, scenario=SCENARIO, observation="outcome", seed=3, **training)
+    weights = model.policy.state_dict()
+    saved = load_policy(tmp_path / run.name)[0].state_dict()
+    assert list(saved) == list(weights)
+    assert all(torch.equal(saved[name], weights[name]) for name in weights)
 
 
 def test_a_failing_run_leaves_the_others(carried_out: dict[str, Any], tmp_path: Path) -> None:

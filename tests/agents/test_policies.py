@@ -104,7 +104,7 @@ def test_round_trip(
     assert description == {"format": 1, **describe(name)}
 
     tables = baselines.model(env)
-    masks = mask_arguments(model, tables.allowed)
+    masks = mask_arguments(model.predict, tables.allowed)
     expected, memory = model.predict(tables.observations, deterministic=True, **masks)
     actions, again = policy.predict(tables.observations, deterministic=True, **masks)
     np.testing.assert_array_equal(actions, expected)

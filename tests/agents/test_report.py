@@ -50,6 +50,7 @@ COLUMNS = [
     "seconds",
     "timesteps_to_target",
     "seconds_to_target",
+    "run",
 ]
 PROBLEMS = {"belief": {"ppo": PPO, "dqn": DQN}, "outcome": {"recurrent_ppo": PPO}}
 

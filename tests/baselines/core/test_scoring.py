@@ -303,7 +303,7 @@ def test_the_error_is_that_of_repeated_scores() -> None:
     """With one seed after another: each must bring new episodes, and the error tell their spread."""
     env = make_env()
     scores = [
-        baselines.score(env, Remembering(Rule()), episodes=256, seed=seed) for seed in range(60)
+        baselines.score(env, Remembering(Rule()), episodes=512, seed=seed) for seed in range(60)
     ]
     values = np.array([score.value for score in scores])
     stderr = float(np.mean([score.stderr for score in scores]))

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import scenario_ranges, scenarios
 
-import qc_gym  # noqa: F401
+import qc_gym
 
 ID = "qc_gym/SequentialSampling-v0"
 RANGE = {
@@ -33,12 +33,17 @@ SEEDS = st.integers(0, 2**31)
 
 
 def make_pair(
-    scenario: Any, n: int, mode: AutoresetMode, observation: str, limit: int | None
+    scenario: Any,
+    n: int,
+    mode: AutoresetMode,
+    observation: str,
+    limit: int | None,
+    env_id: str = ID,
 ) -> tuple[gym.vector.VectorEnv, SyncVectorEnv]:
     """Return the vector environment and gymnasium's vector of scalar ones."""
     each = scenario if isinstance(scenario, list) else [scenario] * n
     vector = gym.make_vec(
-        ID,
+        env_id,
         num_envs=n,
         scenario=scenario,
         observation=observation,
@@ -49,7 +54,7 @@ def make_pair(
         [
             partial(
                 gym.make,
-                ID,
+                env_id,
                 scenario=one,
                 observation=observation,
                 max_episode_steps=limit,
@@ -83,9 +88,10 @@ def assert_identical(actual: Any, expected: Any, where: str = "") -> None:
         assert actual == expected, where
 
 
-def random_actions(generator: np.random.Generator, n: int) -> np.ndarray:
-    """Draw actions that mostly inspect: episodes also reach the last sample and go beyond it."""
-    return generator.choice(3, size=n, p=(0.8, 0.1, 0.1))
+def random_actions(generator: np.random.Generator, n: int, num_actions: int = 3) -> np.ndarray:
+    """Draw actions that are mostly 0: episodes also reach the last sample and go beyond it."""
+    others = (0.2 / (num_actions - 1),) * (num_actions - 1)
+    return generator.choice(num_actions, size=n, p=(0.8, *others))
 
 
 def play_both(
@@ -98,7 +104,7 @@ def play_both(
     n = vector.num_envs
     disabled = vector.metadata["autoreset_mode"] is AutoresetMode.DISABLED
     for step in range(steps):
-        actions = random_actions(generator, n)
+        actions = random_actions(generator, n, int(vector.single_action_space.n))
         actual, expected = vector.step(actions), scalar.step(actions)
         assert_identical(actual, expected, f"step {step}")
         ended = actual[2] | actual[3]
@@ -139,6 +145,17 @@ def test_vector_equals_scalar(
     play_both(vector, scalar, 5, generator)
     assert_identical(vector.reset(seed=seed), scalar.reset(seed=seed), "the seed again")
     play_both(vector, scalar, 5, generator)
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("env_id", qc_gym.ENVIRONMENTS)
+def test_every_preset_of_every_environment(env_id: str, mode: AutoresetMode) -> None:
+    presets = list(gym.make(env_id).unwrapped.scenario_type.presets)
+    for i, preset in enumerate(presets):
+        observation, limit = ("belief", "outcome")[i % 2], (None, 30)[i // 2 % 2]
+        vector, scalar = make_pair(preset, 3, mode, observation, limit, env_id)
+        assert_identical(vector.reset(seed=i), scalar.reset(seed=i), preset)
+        play_both(vector, scalar, 80, np.random.default_rng(i))
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)

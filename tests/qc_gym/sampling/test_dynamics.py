@@ -286,7 +286,6 @@ def test_roll_out_is_the_same_world() -> None:
         False,
         np.arange(len(n), dtype=np.uint64),
         probabilities,
-        1000,
         returns,
         lengths,
     )

@@ -214,7 +214,7 @@ def test_a_policy_needs_predict() -> None:
 
 
 def test_lines_of_the_literature() -> None:
-    # models.md section 1, [R]: p0 = .1, p1 = .2, alpha = .10, beta = .05.
+    # The contest report's example: p0 = .1, p1 = .2, alpha = .10, beta = .05.
     acceptance, rejection = render.guides(parsed("aql10-rql20"))
     assert acceptance.slope == rejection.slope == pytest.approx(0.14524, abs=5e-6)
     assert acceptance.intercept == pytest.approx(-3.56427, abs=5e-6)

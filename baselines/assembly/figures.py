@@ -1,0 +1,93 @@
+"""Pictures of assembly policies beside the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+
+from baselines.assembly.instructions import describe_step, describe_taken, reached_steps, successors
+from baselines.core.policy import TabularPolicy
+from baselines.core.scoring import solve_model
+from baselines.core.solver import evaluate
+from qc_gym.assembly.dynamics import BAD
+
+MOST_STEPS = 40
+"""Steps beyond which the diagram shows only those taken most often."""
+
+
+def figures(policies: Mapping[str, TabularPolicy]) -> dict[str, Figure]:
+    """Return the pictures of a family's report, by name.
+
+    Parameters
+    ----------
+    policies
+        Policies over one model, the optimum under the name ``optimum`` among them.
+
+    Returns
+    -------
+    dict
+        ``decision_diagram``: the optimum's steps and how they follow each other, with what each
+        policy does otherwise.
+    """
+    return {"decision_diagram": decision_diagram(policies)}
+
+
+def decision_diagram(policies: Mapping[str, TabularPolicy]) -> Figure:
+    """Return the steps of the optimum from top to bottom, with an arrow to each that may follow.
+
+    A step at which another policy acts otherwise names that policy.
+    """
+    optimum = policies["optimum"]
+    model = optimum.model
+    solution = solve_model(model)
+    steps = reached_steps(solution)
+    visits = evaluate(model, optimum.probabilities).occupancy
+    if len(steps) > MOST_STEPS:
+        common = set(sorted(steps, key=lambda row: -visits[row])[:MOST_STEPS])
+        steps = [row for row in steps if row in common]
+    figure = Figure(figsize=(11, 1.2 + 0.42 * len(steps)), layout="constrained")
+    FigureCanvasAgg(figure)
+    ax = figure.subplots()
+    place = {row: -i for i, row in enumerate(steps)}
+    for row in steps:
+        _draw_step(ax, policies, row, place, float(visits[row]))
+        text = f"{describe_step(solution, row)}: {describe_taken(solution, row)}"
+        ax.text(0.05, place[row], text, va="center", fontsize=9)
+    ax.set(xlim=(-1.0, 3.2), ylim=(-len(steps) + 0.3, 0.7))
+    ax.set_axis_off()
+    ax.set_title("The optimum, step by step; an arrow leads to what may follow")
+    return figure
+
+
+def _draw_step(
+    ax: Any, policies: Mapping[str, TabularPolicy], row: int, place: dict[int, int], visits: float
+) -> None:
+    """Draw a step's point, sized by how often it is taken, its arrows and who acts otherwise."""
+    model = policies["optimum"].model
+    state, best = model.states[row], int(policies["optimum"].actions[row])
+    colour = "#d55e00" if state["status"][state["asked"]] == BAD else "#0072b2"
+    ax.scatter(0, place[row], s=30 + 160 * min(visits, 1.0), color=colour, zorder=3)
+    for successor in successors(model, row, best):
+        if successor in place and successor != row:
+            # To the left, wider the further it leads; upwards (again) in grey.
+            down = place[successor] < place[row]
+            arrow = FancyArrowPatch(
+                (0, place[row]),
+                (0, place[successor]),
+                connectionstyle=f"arc3,rad={0.35 if down else -0.35}",
+                arrowstyle="-|>",
+                mutation_scale=10,
+                color="black" if down else "grey",
+                linewidth=0.8,
+                shrinkA=6,
+                shrinkB=6,
+            )
+            ax.add_patch(arrow)
+    others = [name for name, policy in policies.items() if int(policy.actions[row]) != best]
+    if others:
+        shown = ", ".join(others[:4]) + (" …" if len(others) > 4 else "")
+        ax.text(2.1, place[row], f"otherwise: {shown}", va="center", fontsize=8, color="#d55e00")

@@ -1,0 +1,126 @@
+"""The optimum of an assembly tree in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from baselines.assembly.static_search import best_static
+from baselines.core.model import TabularModel
+from baselines.core.scoring import Solution
+from baselines.core.solver import evaluate
+from qc_gym.assembly.dynamics import BAD, DISMANTLE, GOOD, INSPECT, NODE_FEATURES
+from qc_gym.assembly.scenario import AssemblyScenario
+
+
+def instructions(solution: Solution) -> str:
+    """Return the optimum as numbered steps: what is asked, what to do, where to go on.
+
+    First, what the best static policy earns and how much the optimum gains on it by using what it
+    has learnt. Then every step that the optimum can come to, in the order in which they follow each
+    other; the number behind a step is the expected number of times that it is taken for a delivered unit.
+    """
+    steps = reached_steps(solution)
+    number = {row: i + 1 for i, row in enumerate(steps)}
+    visits = evaluate(solution.model, solution.policy.probabilities).occupancy
+    width = len(str(len(steps)))
+    scenario = solution.model.scenario
+    assert isinstance(scenario, AssemblyScenario)
+    static = best_static(scenario).value
+    gain = round(solution.value - static, 4) + 0.0  # no minus before a rounded zero
+    heading = f"The best static policy earns {static:.4f}; feedback is worth {gain:.4f}."
+    return (
+        heading
+        + "\n"
+        + "\n".join(
+            f"{number[row]:>{width}}. {describe_step(solution, row)}: {_go_on(solution, row, number)}"
+            f"  [{visits[row]:.3g} times]"
+            for row in steps
+        )
+    )
+
+
+def reached_steps(solution: Solution) -> list[int]:
+    """Return the states that the optimum can come to, breadth-first from the start."""
+    model, actions = solution.model, solution.policy.actions
+    steps = [int(row) for row in model.initial_states]
+    seen = set(steps)
+    for row in steps:  # grows while it is read
+        for successor in successors(model, row, int(actions[row])):
+            if successor not in seen:
+                seen.add(successor)
+                steps.append(successor)
+    return steps
+
+
+def successors(model: TabularModel, row: int, action: int) -> list[int]:
+    """Return the states that may follow an action, in the order of the tables."""
+    pair = row * model.num_actions + action
+    return [int(state) for state in model.successors[model.first[pair] : model.first[pair + 1]]]
+
+
+def describe_step(solution: Solution, row: int) -> str:
+    """Return what is asked in a state, in words: the item and what is known of it."""
+    model = solution.model
+    names = _names(model)
+    state = model.states[row]
+    asked = int(state["asked"])
+    if state["status"][asked] == BAD:
+        return f"{names[asked]} is bad{_known_inside(model, state)}"
+    belief, _, _ = model.kernel.describe(model.record, model.states[row : row + 1], "belief")
+    chance = float(belief[0][NODE_FEATURES * asked + 3])
+    subject = "finished product" if asked == len(names) - 1 else names[asked]
+    return f"{subject}, bad with probability {chance:.3f}"
+
+
+def _known_inside(model: TabularModel, state: np.void) -> str:
+    """Return which children of the asked assembly are known to be good."""
+    names, record = _names(model), model.record[0]
+    asked = int(state["asked"])
+    children = np.flatnonzero(record["parent"] == asked)
+    good = [names[i] for i in children if state["status"][i] == GOOD]
+    if len(good) == len(children):
+        return ", all its children are known to be good"
+    return f", known to be good: {', '.join(good)}" if good else ""
+
+
+def describe_taken(solution: Solution, row: int) -> str:
+    """Return what the optimum does in a state, in words."""
+    model, action = solution.model, int(solution.policy.actions[row])
+    state = model.states[row]
+    asked = int(state["asked"])
+    if state["status"][asked] == BAD:
+        return "dismantle it" if action == DISMANTLE and model.allowed[row, 1] else "scrap it"
+    if action == INSPECT:
+        return "inspect it"
+    return "ship it" if asked == len(_names(model)) - 1 else "use it"
+
+
+def _go_on(solution: Solution, row: int, number: dict[int, int]) -> str:
+    """Return the action in words, and the steps that may follow."""
+    model, action = solution.model, int(solution.policy.actions[row])
+    asked = int(model.states[row]["asked"])
+    taken = describe_taken(solution, row)
+    after = successors(model, row, action)
+    results = dict(_results(model, after, asked))
+    if taken in {"scrap it", "dismantle it", "use it"}:
+        return f"{taken} → {number[after[0]]}"
+    if asked == len(_names(model)) - 1:
+        deliver, bad = (
+            ("; good: deliver it", "; bad") if action == INSPECT else ("", "; if it comes back")
+        )
+        return taken + deliver + (f"{bad} → {number[results['bad']]}" if "bad" in results else "")
+    return f"{taken}; {', '.join(f'{result} → {number[step]}' for result, step in results.items())}"
+
+
+def _results(model: TabularModel, after: list[int], asked: int) -> Iterator[tuple[str, int]]:
+    """Yield which result of an inspection, or of shipping, leads to which state."""
+    for step in after:
+        yield ("good" if model.states[step]["status"][asked] == GOOD else "bad"), step
+
+
+def _names(model: TabularModel) -> tuple[str, ...]:
+    scenario = model.scenario
+    assert isinstance(scenario, AssemblyScenario)
+    return scenario.order

@@ -1,0 +1,146 @@
+"""Assembly as tables: the belief states that can be reached, and what follows each answer."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, types
+from numba.typed import Dict
+from numpy.typing import NDArray
+
+from baselines.core.model import TabularModel
+from qc_gym.assembly.dynamics import (
+    NUM_ACTIONS,
+    answer,
+    identify,
+    prob_bad,
+)
+from qc_gym.assembly.dynamics import reset as begin
+from qc_gym.assembly.scenario import AssemblyScenario
+from qc_gym.core.noise import NOISE
+
+MAX_STATES = 2_000_000
+_OUTCOMES = 2
+
+
+class TooManyStatesError(ValueError):
+    """The belief states that can be reached are more than the exact method is allowed."""
+
+
+def model(
+    scenario: AssemblyScenario, observation: str = "belief", max_states: int = MAX_STATES
+) -> TabularModel:
+    """Return the decision problem on the belief states that can be reached.
+
+    Raises
+    ------
+    TooManyStatesError
+        There are more than ``max_states``.
+    """
+    kernel, record, outcome = scenario.kernel, scenario.record(), observation == "outcome"
+    lookup = Dict.empty(types.uint64, types.int64)
+    capacity, explored, count = 1024, 0, 1
+    states = np.zeros(capacity, kernel.state_dtype)
+    rewards, chances, following = _tables(capacity)
+    noise = np.zeros(1, NOISE)
+    _start(record, states, noise, lookup, outcome)
+    while True:
+        explored, count = _explore(
+            record, states, noise, lookup, outcome, explored, count, rewards, chances, following
+        )
+        if explored == count:
+            break
+        if capacity >= max_states:
+            raise TooManyStatesError(
+                f"scenario: a tree of {len(scenario.nodes)} nodes with max_blind_failures = "
+                f"{scenario.max_blind_failures} has more than {max_states:,} belief states "
+                f"({count:,} were reached); lower max_blind_failures, raise max_states, or take the "
+                "best static policy (baselines.assembly.best_static), which needs no states"
+            )
+        capacity = min(8 * capacity, max_states)
+        states = np.concatenate([states, np.zeros(capacity - len(states), states.dtype)])
+        grown = _tables(capacity)
+        for old, new in zip((rewards, chances, following), grown, strict=True):
+            new[: len(old)] = old
+        rewards, chances, following = grown
+    return _assemble(scenario, observation, states[:count], rewards, chances, following)
+
+
+def _tables(
+    capacity: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return rewards (capacity, A, 2), their chances, and the states that follow (−1: the end)."""
+    shape = capacity, NUM_ACTIONS, _OUTCOMES
+    return np.zeros(shape), np.zeros(shape), np.full(shape, -1)
+
+
+def _assemble(
+    scenario: AssemblyScenario,
+    observation: str,
+    states: NDArray[np.void],
+    rewards: NDArray[np.float64],
+    chances: NDArray[np.float64],
+    following: NDArray[np.int64],
+) -> TabularModel:
+    """Return the tables in the order of the states' keys."""
+    count = len(states)
+    _, allowed, keys = scenario.kernel.describe(scenario.record(), states, observation)
+    order = np.argsort(keys)
+    rank = np.empty(count, np.int64)
+    rank[order] = np.arange(count)
+    rewards, chances, following = rewards[order], chances[order], following[order]
+    present = (following >= 0) & (chances > 0)
+    first = np.zeros(count * NUM_ACTIONS + 1, np.int64)
+    np.cumsum(present.sum(axis=2).ravel(), out=first[1:])
+    states = states[order]
+    return TabularModel(
+        kernel=scenario.kernel,
+        scenario=scenario,
+        observation=observation,
+        make_states=lambda: states,
+        rewards=(rewards * chances).sum(axis=2),
+        allowed=allowed[order],
+        first=first,
+        successors=rank[following[present]].astype(np.int32),
+        probabilities=chances[present],
+        initial_states=rank[:1],
+        initial_probabilities=np.ones(1),
+    )
+
+
+@njit(cache=True, error_model="numpy")
+def _start(record, states, noise, lookup, outcome):  # type: ignore[no-untyped-def]
+    """Put the first state into row 0."""
+    begin(record[0], states[0], noise[0])
+    lookup[identify(record[0], states[0], outcome)] = 0
+
+
+@njit(cache=True, error_model="numpy")
+def _explore(  # type: ignore[no-untyped-def]
+    record, states, noise, lookup, outcome, explored, count, rewards, chances, following
+):
+    """Follow every answer of every state not yet explored, until all are or the rows are full.
+
+    Returns how many are explored, and how many are known.
+    """
+    scenario = record[0]
+    while explored < count and count + NUM_ACTIONS * _OUTCOMES <= len(states):
+        state = states[explored]
+        p = prob_bad(scenario, state, state.asked)
+        for action in range(NUM_ACTIONS):
+            for bad in range(_OUTCOMES):
+                chance = p if bad == 1 else 1.0 - p
+                scratch = states[count]
+                states[count] = state
+                reward, ended = answer(scenario, scratch, action, bad == 1, noise[0])
+                rewards[explored, action, bad] = reward
+                chances[explored, action, bad] = chance
+                following[explored, action, bad] = -1
+                if ended or chance == 0.0:
+                    continue
+                key = identify(scenario, scratch, outcome)
+                if key not in lookup:
+                    lookup[key] = count
+                    count += 1
+                following[explored, action, bad] = lookup[key]
+        explored += 1
+    return explored, count

@@ -1,0 +1,1 @@
+"""Assembly: inspect parts, assemble, ship, dismantle what fails."""

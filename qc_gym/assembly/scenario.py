@@ -1,0 +1,253 @@
+"""The parameters of an assembly tree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from qc_gym.assembly.dynamics import (
+    KERNEL,
+    belief_size,
+    outcome_size,
+    scenario_dtype,
+    state_dtype,
+)
+from qc_gym.core.kernel import Kernel
+from qc_gym.core.scenario import Record, Scenario
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+Money = Annotated[float, Field(ge=0)]
+
+
+class Node(Record):
+    """A part, or an assembly of other nodes.
+
+    Attributes
+    ----------
+    defect_rate
+        P(bad) of a bought part; of an assembly, P(bad | all its children are good).
+    purchase_cost
+        Parts only: paid each time one is bought.
+    children, assembly_cost, dismantle_cost
+        Assemblies only: what it is built from, in the order in which that is asked about; paid each
+        time one is built; paid each time one is taken apart.
+    inspection_cost
+        Paid each time one is inspected. Inspection is perfect.
+    """
+
+    defect_rate: Share
+    inspection_cost: Money
+    purchase_cost: Money | None = None
+    children: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    assembly_cost: Money | None = None
+    dismantle_cost: Money | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        assembly = {"assembly_cost": self.assembly_cost, "dismantle_cost": self.dismantle_cost}
+        if self.children is None:
+            if self.purchase_cost is None:
+                raise ValueError(
+                    "neither children nor purchase_cost: a part is bought, an assembly has children"
+                )
+            for name, value in assembly.items():
+                if value is not None:
+                    raise ValueError(f"{name} = {value}: only an assembly, with children, has one")
+            return self
+        if self.purchase_cost is not None:
+            raise ValueError(f"purchase_cost = {self.purchase_cost}: an assembly is not bought")
+        for name, value in assembly.items():
+            if value is None:
+                raise ValueError(f"{name} is missing: an assembly needs it")
+        return self
+
+    @property
+    def make_cost(self) -> float:
+        """What one costs to buy or to assemble, in money."""
+        cost = self.purchase_cost if self.children is None else self.assembly_cost
+        assert cost is not None
+        return cost
+
+
+def _part(rate: float, price: float, inspection: float) -> dict[str, float]:
+    return {"defect_rate": rate, "purchase_cost": price, "inspection_cost": inspection}
+
+
+def _assembly(
+    children: list[str], rate: float, cost: float, inspection: float, dismantling: float
+) -> dict[str, Any]:
+    return {
+        "children": children,
+        "defect_rate": rate,
+        "assembly_cost": cost,
+        "inspection_cost": inspection,
+        "dismantle_cost": dismantling,
+    }
+
+
+def _cumcm(
+    rates: tuple[float, float, float],
+    inspections: tuple[float, float, float],
+    return_loss: float,
+    dismantling: float,
+) -> dict[str, Any]:
+    """Return a case of the 2024 contest problem B, question 2: two parts and a product."""
+    return {
+        "price": 56.0,
+        "return_loss": return_loss,
+        "nodes": {
+            "part_1": _part(rates[0], 4.0, inspections[0]),
+            "part_2": _part(rates[1], 18.0, inspections[1]),
+            "product": _assembly(["part_1", "part_2"], rates[2], 6.0, inspections[2], dismantling),
+        },
+    }
+
+
+def _cumcm_8part() -> dict[str, Any]:
+    """Return question 3 of the same problem: eight parts, three semi-products, a product."""
+    purchases = (2.0, 8.0, 12.0, 2.0, 8.0, 12.0, 8.0, 12.0)
+    inspections = (1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0, 2.0)
+    nodes: dict[str, Any] = {
+        f"part_{i + 1}": _part(0.10, purchases[i], inspections[i]) for i in range(8)
+    }
+    groups = ((1, 2, 3), (4, 5, 6), (7, 8))
+    for i, group in enumerate(groups):
+        children = [f"part_{j}" for j in group]
+        nodes[f"semi_product_{i + 1}"] = _assembly(children, 0.10, 8.0, 4.0, 6.0)
+    children = [f"semi_product_{i + 1}" for i in range(3)]
+    nodes["product"] = _assembly(children, 0.10, 8.0, 6.0, 10.0)
+    return {"price": 200.0, "return_loss": 40.0, "nodes": nodes}
+
+
+class AssemblyScenario(Scenario):
+    """A product, the tree of what it is assembled from, and the money at stake.
+
+    Attributes
+    ----------
+    price
+        Revenue when a good unit is delivered.
+    return_loss
+        Lost each time a bad one is shipped and comes back.
+    max_blind_failures
+        A bad assembly whose present children have failed more often than this may be taken apart only
+        if all of them are known to be good.
+    nodes
+        Parts and assemblies by name; the root, the product, is the node that is nobody's child.
+    """
+
+    price: Money
+    return_loss: Money
+    max_blind_failures: Annotated[int, Field(ge=0, le=100)] = 2
+    nodes: Annotated[dict[str, Node], Field(min_length=1)]
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "cumcm-1": _cumcm((0.10, 0.10, 0.10), (2.0, 3.0, 3.0), 6.0, 5.0),
+        "cumcm-2": _cumcm((0.20, 0.20, 0.20), (2.0, 3.0, 3.0), 6.0, 5.0),
+        "cumcm-3": _cumcm((0.10, 0.10, 0.10), (2.0, 3.0, 3.0), 30.0, 5.0),
+        "cumcm-4": _cumcm((0.20, 0.20, 0.20), (1.0, 1.0, 2.0), 30.0, 5.0),
+        "cumcm-5": _cumcm((0.10, 0.20, 0.10), (8.0, 1.0, 2.0), 10.0, 5.0),
+        "cumcm-6": _cumcm((0.05, 0.05, 0.05), (2.0, 3.0, 3.0), 10.0, 40.0),
+        "cumcm-8part": _cumcm_8part(),
+        "gearbox": {
+            "price": 240.0,
+            "return_loss": 60.0,
+            "nodes": {
+                "gear": _part(0.08, 9.0, 3.0),
+                "shaft": _part(0.05, 14.0, 4.0),
+                "bearing": _part(0.12, 6.0, 1.0),
+                "drive": _assembly(["gear", "shaft"], 0.06, 7.0, 4.0, 5.0),
+                "train": _assembly(["drive", "bearing"], 0.08, 9.0, 5.0, 6.0),
+                "housing": _part(0.03, 25.0, 2.0),
+                "gearbox": _assembly(["train", "housing"], 0.05, 12.0, 8.0, 9.0),
+            },
+        },
+        "single-part": {
+            "price": 30.0,
+            "return_loss": 12.0,
+            "nodes": {
+                "part": _part(0.15, 6.0, 1.5),
+                "product": _assembly(["part"], 0.10, 4.0, 2.0, 1.0),
+            },
+        },
+    }
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        parents: dict[str, str] = {}
+        for name, node in self.nodes.items():
+            for child in node.children or ():
+                if child not in self.nodes:
+                    raise ValueError(
+                        f"nodes.{name}.children: {child!r} is not a node; known: "
+                        f"{', '.join(self.nodes)}"
+                    )
+                if child in parents:
+                    other = parents[child]
+                    raise ValueError(
+                        f"nodes.{name}.children: {child!r} is a child of {other!r} already"
+                        if other != name
+                        else f"nodes.{name}.children: {child!r} stands there twice"
+                    )
+                parents[child] = name
+        roots = [name for name in self.nodes if name not in parents]
+        if len(roots) > 1:
+            raise ValueError(f"nodes: two roots, {roots[0]!r} and {roots[1]!r}; one is needed")
+        reached = set(_children_first(self.nodes, roots[0])) if roots else set()
+        for name in self.nodes:
+            if name not in reached:
+                raise ValueError(f"nodes.{name}: is part of a cycle")
+        return self
+
+    @cached_property
+    def order(self) -> tuple[str, ...]:
+        """The names of the nodes, children first and left to right: the kernel's numbers."""
+        children = {child for node in self.nodes.values() for child in node.children or ()}
+        (root,) = (name for name in self.nodes if name not in children)
+        return tuple(_children_first(self.nodes, root))
+
+    @property
+    def kernel(self) -> Kernel:
+        """The compiled world of assembly, in the size of this tree."""
+        size = len(self.nodes)
+        return replace(
+            KERNEL,
+            scenario_dtype=scenario_dtype(size),
+            state_dtype=state_dtype(size),
+            belief_size=belief_size(size),
+            outcome_size=outcome_size(size),
+        )
+
+    def record(self) -> NDArray[np.void]:
+        """Return the parameters as the kernel reads them: one record, shape (1,)."""
+        record = np.zeros(1, scenario_dtype(len(self.nodes)))
+        for name in ("price", "return_loss", "max_blind_failures"):
+            record[name] = getattr(self, name)
+        number = {name: i for i, name in enumerate(self.order)}
+        record["parent"] = -1
+        for name, i in number.items():
+            node = self.nodes[name]
+            children = [number[child] for child in node.children or ()]
+            record["first"][0, i] = min((record["first"][0, j] for j in children), default=i)
+            record["parent"][0, children] = i
+            record["defect_rate"][0, i] = node.defect_rate
+            record["make_cost"][0, i] = node.make_cost
+            record["inspection_cost"][0, i] = node.inspection_cost
+            record["dismantle_cost"][0, i] = node.dismantle_cost or 0.0
+        return record
+
+
+def _children_first(nodes: Mapping[str, Node], root: str) -> list[str]:
+    """Return the names of the tree below ``root``, children before parents, left to right."""
+    order: list[str] = []
+    stack = [root]
+    while stack:  # parents first and right to left, then turned round
+        name = stack.pop()
+        order.append(name)
+        stack.extend(nodes[name].children or ())
+    return order[::-1]
