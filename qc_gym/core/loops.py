@@ -56,8 +56,12 @@ def step_batch(
     truncated,
     masks,
 ):
-    """Take one step in each sub-environment; one whose episode has ended is reset instead."""
+    """Take one step in each sub-environment; one whose episode has ended is reset instead.
+
+    ``max_steps`` is 0 where episodes are not truncated.
+    """
     stride = np.int64(len(scenarios) > 1)
+    limited = max_steps > 0
     for i in range(len(actions)):
         scenario, state = scenarios[i * stride], states[i]
         if ended[i]:
@@ -68,8 +72,10 @@ def step_batch(
             truncated[i] = False
         else:
             rewards[i], terminated[i] = step(scenario, state, actions[i], noise[i])
-            elapsed[i] += 1
-            truncated[i] = elapsed[i] >= max_steps
+            truncated[i] = False
+            if limited:
+                elapsed[i] += 1
+                truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
         observe(scenario, state, outcome, observations[i], masks[i])
 

@@ -36,9 +36,6 @@ def extremes(actions: NDArray[np.int64]) -> tuple[int, int]:
     return least, greatest
 
 
-_UNLIMITED = np.iinfo(np.int64).max
-
-
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` sub-environments of one family, stepped by one compiled loop.
 
@@ -211,7 +208,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             self._elapsed,
             self._ended,
             actions,
-            self.max_episode_steps or _UNLIMITED,
+            self.max_episode_steps or 0,
             self.observation == "outcome",
             observations,
             rewards,

@@ -111,7 +111,9 @@ def observe_belief(scenario, state, out):
     out[1] = state.d * scenario.scale
     odds = np.nan
     if state.n < TABLE_SIZE:
-        odds = scenario.odds_defective[state.d] * scenario.odds_conforming[state.n - state.d]
+        # Unsigned, as numba need not ask then whether an index counts from the end.
+        d, conforming = np.uint64(state.d), np.uint64(state.n - state.d)
+        odds = scenario.odds_defective[d] * scenario.odds_conforming[conforming]
     if math.isnan(odds):
         out[2], out[3] = predict(scenario, state.n, state.d)
     else:
