@@ -62,7 +62,7 @@ class Kernel:
     belief_size: int
     outcome_size: int
     reset_batch: Callable[..., None]
-    step_batch: Callable[..., None]
+    step_batch: Callable[..., bool]
     step_one: Callable[..., tuple[float, bool]]
     describe_batch: Callable[..., None]
     roll_out: Callable[..., int]

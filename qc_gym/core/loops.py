@@ -58,8 +58,14 @@ def step_batch(
 ):
     """Take one step in each sub-environment; one whose episode has ended is reset instead.
 
-    ``max_steps`` is 0 where episodes are not truncated.
+    ``max_steps`` is 0 where episodes are not truncated. Returns whether all actions are in range;
+    nothing has moved if not.
     """
+    worst = np.uint64(0)  # a negative action is a great unsigned one
+    for action in actions:
+        worst = max(worst, np.uint64(action))
+    if worst >= np.uint64(masks.shape[1]):
+        return False
     stride = np.int64(len(scenarios) > 1)
     limited = max_steps > 0
     for i in range(len(actions)):
@@ -78,6 +84,7 @@ def step_batch(
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
         observe(scenario, state, outcome, observations[i], masks[i])
+    return True
 
 
 def step_one(scenarios, states, noise, action, outcome, observation, mask):

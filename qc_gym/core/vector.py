@@ -11,7 +11,6 @@ import numpy as np
 from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from numba import njit
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
@@ -25,15 +24,6 @@ from qc_gym.core.env import (
     observation_space,
 )
 from qc_gym.core.scenario import Scenario, ScenarioError, ScenarioRange
-
-
-@njit(cache=True)
-def extremes(actions: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the least and the greatest action."""
-    least, greatest = actions[0], actions[0]
-    for action in actions:
-        least, greatest = min(least, action), max(greatest, action)
-    return least, greatest
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
@@ -194,14 +184,15 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         gymnasium.error.ResetNeeded
             Before the first reset, or (``DISABLED``) a sub-environment whose episode is over.
         """
-        actions = self._checked(actions)
+        given, actions = actions, self._checked(actions)
         if isinstance(self.scenarios, ScenarioRange) and self._ended.any():
+            self._check_range(actions, np.asarray(given))
             self._draw_scenarios(self._ended)
         n = self.num_envs
         observations, masks = self._buffers()
         rewards = np.empty(n, np.float64)
         terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
-        self.kernel.step_batch(
+        in_range = self.kernel.step_batch(
             self._records,
             self._states,
             self._noise,
@@ -216,6 +207,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             truncated,
             masks,
         )
+        if not in_range:
+            self._check_range(actions, np.asarray(given))
         infos: dict[str, Any] = {}
         if self._features is not None:
             observations[:, self._size :] = self._features
@@ -303,16 +296,9 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 f"actions: whole numbers of shape ({self.num_envs},) are needed, got "
                 f"{given.dtype} of shape {given.shape}"
             )
-        checked = np.require(
-            given, np.int64, ["C", "W", "A"]
-        )  # else the loop is compiled once more
-        least, greatest = extremes(checked)
-        if least < 0 or greatest >= self.kernel.num_actions:
-            i = int(((checked < 0) | (checked >= self.kernel.num_actions)).argmax())
-            raise ValueError(
-                f"actions[{i}] = {given[i]}: allowed are the whole numbers 0 to "
-                f"{self.kernel.num_actions - 1} {self.env_type.action_names}"
-            )
+        checked = given
+        if given.dtype != np.int64 or not given.flags.carray:  # else the loop is compiled once more
+            checked = np.require(given, np.int64, ["C", "W", "A"])
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             i = int(self._ended.argmax())
             raise gym.error.ResetNeeded(
@@ -320,6 +306,16 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 "options={'reset_mask': …} first"
             )
         return checked
+
+    def _check_range(self, actions: NDArray[np.int64], given: NDArray[Any]) -> None:
+        """Raise a ValueError for the first action that is not one of 0, …, actions − 1."""
+        wrong = (actions < 0) | (actions >= self.kernel.num_actions)
+        if wrong.any():
+            i = int(wrong.argmax())
+            raise ValueError(
+                f"actions[{i}] = {given[i]}: allowed are the whole numbers 0 to "
+                f"{self.kernel.num_actions - 1} {self.env_type.action_names}"
+            )
 
     def _draw_scenarios(self, selected: NDArray[np.bool_]) -> None:
         assert isinstance(self.scenarios, ScenarioRange)
