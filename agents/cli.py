@@ -6,11 +6,12 @@ import argparse
 import inspect
 import json
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gymnasium as gym
 from rich.box import SIMPLE_HEAD
@@ -20,7 +21,7 @@ from rich.table import Table
 
 import qc_gym
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import ScenarioRange, close_names
+from qc_gym.core.scenario import Record, ScenarioRange, close_names
 
 console = Console()
 
@@ -174,9 +175,31 @@ def _show(options: argparse.Namespace) -> None:
     from rich.markdown import Markdown
 
     env = _inner(_make(options))
-    console.print(Markdown(f"# {_env_id(options.env)}\n\n{inspect.getdoc(type(env))}"))
-    console.print(Markdown(f"## Scenario\n\n{inspect.getdoc(env.scenario_type)}"))
+    page = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", inspect.getdoc(type(env)) or "")
+    console.print(Markdown(f"# {_env_id(options.env)}\n\n{page}"))
+    for record in _records(env.scenario_type):
+        console.print(f"\n{record.__name__}", style="bold")
+        console.print(inspect.getdoc(record), markup=False, highlight=False)
+        for name, field in record.model_fields.items():
+            default = "" if field.is_required() else f", by default {field.default!r}"
+            limits = "".join(f", {limit}" for limit in field.metadata)
+            console.print(f"  {name}: {field.annotation}{limits}{default}", markup=False)
+    console.print("\nThe scenario:", style="bold")
     console.print_json(env.scenario.model_dump_json())
+
+
+def _records(scenario_type: type[Record]) -> list[type[Record]]:
+    """Return the scenario's class and those of the parts that its fields hold."""
+    found: list[type[Record]] = [scenario_type]
+    for record in found:  # grows while it is read
+        waiting: list[Any] = [field.annotation for field in record.model_fields.values()]
+        while waiting:
+            annotation = waiting.pop(0)
+            waiting.extend(get_args(annotation))
+            is_record = isinstance(annotation, type) and issubclass(annotation, Record)
+            if is_record and annotation not in found:
+                found.append(annotation)
+    return found
 
 
 def _solve(options: argparse.Namespace) -> None:

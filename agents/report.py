@@ -149,7 +149,9 @@ def write_report(runs: Iterable[str | Path], folder: str | Path) -> list[dict[st
         rows += _reference_rows(problem, env)
         for name, figure in _figures(env, group).items():
             path = folder / "figures" / f"{'-'.join(problem).replace('/', '-')}-{name}.png"
-            figure.savefig(path, dpi=120)
+            partial = path.with_name(path.name + ".partial")
+            figure.savefig(partial, dpi=120, format="png")
+            partial.replace(path)
     _write(folder / RESULTS, _csv(rows))
     _write(folder / "leaderboard.md", _markdown(leaderboards(rows)))
     return rows

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from baselines.core.model import TabularModel
 from baselines.core.solver import as_probabilities
 
+_PROBE = 1024
+"""States for which a policy is asked twice, to see whether it repeats itself."""
+
 
 @runtime_checkable
 class Policy(Protocol):
@@ -217,11 +220,30 @@ def tabulate(
         if deterministic:
             masks = mask_arguments(policy.predict, allowed)
             answer, _ = policy.predict(observations[block], deterministic=True, **masks)
+            if begin == 0:
+                _check_repeats(policy, np.asarray(answer), observations[block], masks)
         else:
             draws: Any = policy.action_probabilities  # type: ignore[attr-defined]
             answer = draws(observations[block], **mask_arguments(draws, allowed))
         blocks.append(np.asarray(answer))
     return as_probabilities(model, np.concatenate(blocks))
+
+
+def _check_repeats(
+    policy: Policy,
+    answer: NDArray[np.integer],
+    observations: NDArray[np.float32],
+    masks: dict[str, NDArray[np.bool_]],
+) -> None:
+    """Raise a ValueError for a policy that draws its actions: one draw would pass for the policy."""
+    masks = {name: mask[:_PROBE] for name, mask in masks.items()}
+    again, _ = policy.predict(observations[:_PROBE], deterministic=True, **masks)
+    if not np.array_equal(answer[:_PROBE], again):
+        raise ValueError(
+            f"policy of type {type(policy).__name__}: predict(…, deterministic=True) does not repeat "
+            "its actions; give it action_probabilities(observations) and score it with "
+            "deterministic=False"
+        )
 
 
 def _has_memory(

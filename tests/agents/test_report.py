@@ -17,7 +17,7 @@ from PIL import Image
 
 import baselines
 from agents.experiment import Experiment, runs_of, train_run
-from agents.report import Result, leaderboards, read_result, write_report
+from agents.report import Result, finished_runs, leaderboards, read_result, write_report
 from qc_gym.core.scenario import validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -408,3 +408,16 @@ def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -
     with pytest.raises(ValueError, match="small-lots") as caught:
         write_report([runs[0], other], tmp_path / "report")
     assert str(other) in str(caught.value)
+
+
+def test_runs_of_an_earlier_configuration_do_not_come_back(
+    written: tuple[Path, list[dict[str, Any]]], runs: list[Path], tmp_path: Path
+) -> None:
+    for run in runs:
+        shutil.copytree(run, tmp_path / "runs" / run.name)
+    assert finished_runs(tmp_path) == sorted(tmp_path / "runs" / run.name for run in runs)
+    kept = [tmp_path / "runs" / run.name for run in runs[:1]]
+    write_report(kept, tmp_path)
+    assert finished_runs(tmp_path) == kept
+    with pytest.raises(ValueError, match="no finished runs"):
+        finished_runs(tmp_path / "nothing")

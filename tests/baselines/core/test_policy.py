@@ -323,7 +323,9 @@ def test_batches_ask_for_every_state_once(batch_size: int) -> None:
     assert tables.num_states == 91
     whole = tabulate(Rule(), tables)
     np.testing.assert_array_equal(tabulate(rule, tables, batch_size=batch_size), whole)
-    asked = rule.asked[1:]  # the first question is whether it has memory
+    # The first question is whether it has memory, the third whether it repeats its first answer.
+    asked = [rule.asked[1], *rule.asked[3:]]
+    np.testing.assert_array_equal(rule.asked[2], rule.asked[1])
     assert max(map(len, asked)) <= batch_size
     np.testing.assert_array_equal(np.concatenate(asked), tables.observations)
 
@@ -476,3 +478,22 @@ def test_rows_are_found_by_state_and_by_observation(scenario: dict[str, Any], se
         np.testing.assert_array_equal(tables.rows_of_states(tables.states[rows]), rows)
         shown = tables.observations[tables.rows_of(tables.observations[rows])]
         np.testing.assert_array_equal(shown, tables.observations[rows])
+
+
+def test_a_rule_that_draws_cannot_pass_for_deterministic() -> None:
+    class Drawing:
+        def __init__(self) -> None:
+            self.generator = np.random.default_rng(0)
+
+        def predict(
+            self,
+            observation: np.ndarray,
+            state: object = None,
+            episode_start: object = None,
+            deterministic: bool = True,
+        ) -> tuple[np.ndarray, None]:
+            return self.generator.integers(3, size=len(observation)), None
+
+    env = gym.make("qc_gym/SequentialSampling-v0", scenario="lot-200")
+    with pytest.raises(ValueError, match="does not repeat"):
+        baselines.score(env, Drawing())
