@@ -1,0 +1,131 @@
+"""The optimum of assembly trees: published values, the Bellman equation, simulation, words."""
+
+import gymnasium as gym
+import pytest
+
+import baselines
+from baselines.assembly import TooManyStatesError, model
+from baselines.core.model import TabularModel
+from qc_gym.assembly.scenario import AssemblyScenario
+
+ID = "qc_gym/Assembly-v0"
+# Expected profit of a delivered unit, from two implementations independent of this one.
+KNOWN = {
+    "cumcm-1": 18.9222,
+    "cumcm-2": 12.0000,
+    "cumcm-3": 16.6533,
+    "cumcm-4": 14.7500,
+    "cumcm-5": 15.4500,
+    "cumcm-6": 21.6787,
+    "cumcm-8part": 60.2222,
+}
+
+
+def parse(source: object) -> AssemblyScenario:
+    scenario = AssemblyScenario.parse(source)
+    assert isinstance(scenario, AssemblyScenario)
+    return scenario
+
+
+@pytest.mark.parametrize(("preset", "value"), KNOWN.items())
+def test_known_optima(preset: str, value: float) -> None:
+    solution = baselines.solve(gym.make(ID, scenario=preset))
+    assert round(solution.value, 4) == value
+    assert solution.certificate.bellman_residual <= 1e-9
+
+
+@pytest.mark.parametrize("max_blind_failures", [0, 1])
+def test_eight_parts_with_fewer_blind_failures(max_blind_failures: int) -> None:
+    fields = {**AssemblyScenario.presets["cumcm-8part"], "max_blind_failures": max_blind_failures}
+    assert round(baselines.solve(gym.make(ID, scenario=fields)).value, 4) == 60.2222
+
+
+@pytest.mark.parametrize("preset", AssemblyScenario.presets)
+def test_the_hidden_truth_earns_the_optimum(preset: str) -> None:
+    certificate = baselines.certify(gym.make(ID, scenario=preset), episodes=1_000_000, seed=7)
+    assert certificate.deviation is not None
+    assert abs(certificate.deviation) < 4
+
+
+@pytest.mark.parametrize("preset", ["cumcm-1", "cumcm-5", "gearbox"])
+def test_outcomes_have_the_same_optimum_and_need_memory(preset: str) -> None:
+    env = gym.make(ID, scenario=preset, observation="outcome")
+    solution = baselines.solve(env)
+    belief = baselines.solve(gym.make(ID, scenario=preset))
+    assert solution.value == pytest.approx(belief.value, abs=1e-9)
+    assert belief.model.is_observed
+    assert not solution.model.is_observed
+
+
+@pytest.mark.parametrize("preset", AssemblyScenario.presets)
+def test_no_reference_policy_beats_the_optimum(preset: str) -> None:
+    env = gym.make(ID, scenario=preset)
+    for policy in baselines.reference_policies(env).values():
+        assert baselines.score(env, policy).regret >= -1e-9
+
+
+def test_a_product_of_one_sure_part_costs_what_it_costs() -> None:
+    nodes = {
+        "part": {"defect_rate": 0.0, "purchase_cost": 3.0, "inspection_cost": 1.0},
+        "product": {
+            "children": ["part"],
+            "defect_rate": 0.0,
+            "assembly_cost": 2.0,
+            "inspection_cost": 1.0,
+            "dismantle_cost": 1.0,
+        },
+    }
+    env = gym.make(ID, scenario={"price": 10.0, "return_loss": 50.0, "nodes": nodes})
+    assert baselines.solve(env).value == pytest.approx(10.0 - 3.0 - 2.0, abs=1e-12)
+
+
+def test_a_single_unsure_part_is_bought_until_it_is_good() -> None:
+    # Shipping untested: each bad one costs part, assembly and return; 1 / (1 − p) tries on average,
+    # and dismantling costs more than everything.
+    p, q = 0.15, 0.10
+    nodes = {
+        "part": {"defect_rate": p, "purchase_cost": 6.0, "inspection_cost": 1000.0},
+        "product": {
+            "children": ["part"],
+            "defect_rate": q,
+            "assembly_cost": 4.0,
+            "inspection_cost": 1000.0,
+            "dismantle_cost": 1000.0,
+        },
+    }
+    env = gym.make(ID, scenario={"price": 30.0, "return_loss": 12.0, "nodes": nodes})
+    good = (1 - p) * (1 - q)
+    expected = 30.0 - (6.0 + 4.0) / good - 12.0 * (1 - good) / good
+    assert baselines.solve(env).value == pytest.approx(expected, abs=1e-9)
+
+
+def test_too_many_states_are_refused_with_the_count_and_a_way_out() -> None:
+    with pytest.raises(TooManyStatesError, match=r"10,000 belief states.*best_static"):
+        model(parse("cumcm-8part"), max_states=10_000)
+
+
+def test_the_model_holds_what_the_environment_shows() -> None:
+    tables: TabularModel = model(parse("gearbox"))
+    env = gym.make(ID, scenario="gearbox")
+    observation, info = env.reset(seed=0)
+    for _ in range(200):
+        row = int(tables.rows_of(observation[None])[0])
+        assert (tables.allowed[row] == info["action_mask"]).all()
+        action = env.action_space.sample(info["action_mask"])
+        observation, _, terminated, _, info = env.step(action)
+        if terminated:
+            observation, info = env.reset()
+
+
+def test_instructions_name_every_decision() -> None:
+    text = baselines.instructions(gym.make(ID, scenario="cumcm-3"))
+    assert "The best static policy earns 16.5889; feedback is worth 0.0644." in text
+    for words in (
+        "part_1",
+        "part_2",
+        "finished product",
+        "dismantle it",
+        "deliver it",
+        "inspect it",
+    ):
+        assert words in text
