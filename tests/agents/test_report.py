@@ -377,7 +377,12 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     ),
     "cut curve": (
         "float",
-        lambda folder: cut(folder / "curve.csv", (folder / "curve.csv").stat().st_size - 90),
+        # Within the last row, behind its first number: wherever the digits of a run may end.
+        lambda folder: cut(
+            folder / "curve.csv",
+            (text := (folder / "curve.csv").read_bytes()).index(b",", text.rstrip().rindex(b"\n"))
+            + 1,
+        ),
     ),
     "no policy": ("policy.json", lambda folder: (folder / "policy.json").unlink()),
     "cut weights": (
