@@ -20,8 +20,7 @@ from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.cli import format_cell
 from agents.experiment import CURVE, RUN, Run
 from agents.policies import load_policy
-from baselines import Score, TabularPolicy
-from baselines.core.policy import tabulate
+from baselines import Score
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import validated
 
@@ -236,14 +235,10 @@ def _row(problem: tuple[str, str, str], policy: str, score: Mapping[str, Any]) -
 
 def _figures(env: Any, group: Sequence[Result]) -> dict[str, Figure]:
     solution = baselines.solve(env)
-    policies = {"optimum": solution.policy}
-    for result in group:
-        agent, _ = load_policy(result.folder)
-        table = tabulate(agent, solution.model)
-        if table is not None:
-            policies[f"{result.run.algorithm}, seed {result.run.seed}"] = TabularPolicy(
-                solution.model, table
-            )
+    policies = {
+        f"{result.run.algorithm}, seed {result.run.seed}": load_policy(result.folder)[0]
+        for result in group
+    }
     assert isinstance(env.unwrapped, QCEnv)
     return {
         "learning_curves": learning_curves(group, solution.value - solution.random_value),

@@ -160,23 +160,24 @@ def reference_policies(
     problem = _problem(env)
     solution = problem.solution
     room = _room(problem.env_type.family)
-    return {**solution.reference_policies(), **room.reference_policies(solution.model)}
+    return {**solution.reference_policies(), **room.reference_policies(solution)}
 
 
 def figures(
     env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
-    policies: Mapping[str, TabularPolicy],
+    policies: Mapping[str, Any],
 ) -> dict[str, Figure]:
     """Return the pictures that a family draws of policies beside its optimum, by name.
 
     Parameters
     ----------
     policies
-        Policies over the environment's model; ``optimum`` is added.
+        Policies by name; those that the family's pictures cannot show, for instance because they
+        have memory, are left out.
     """
     problem = _problem(env)
     module = importlib.import_module(f"baselines.{problem.env_type.family}.figures")
-    drawn: dict[str, Figure] = module.figures({"optimum": problem.solution.policy, **policies})
+    drawn: dict[str, Figure] = module.figures(problem.solution, policies)
     return drawn
 
 

@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from baselines.assembly.instructions import describe_step, describe_taken, reached_steps, successors
 from baselines.core.policy import TabularPolicy
-from baselines.core.scoring import solve_model
+from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
 from qc_gym.assembly.dynamics import BAD
 
@@ -19,13 +19,15 @@ MOST_STEPS = 40
 """Steps beyond which the diagram shows only those taken most often."""
 
 
-def figures(policies: Mapping[str, TabularPolicy]) -> dict[str, Figure]:
-    """Return the pictures of a family's report, by name.
+def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+    """Return the pictures of the family's report, by name.
 
     Parameters
     ----------
+    solution
+        The optimum.
     policies
-        Policies over one model, the optimum under the name ``optimum`` among them.
+        Policies by name; one with memory is left out.
 
     Returns
     -------
@@ -33,19 +35,16 @@ def figures(policies: Mapping[str, TabularPolicy]) -> dict[str, Figure]:
         ``decision_diagram``: the optimum's steps and how they follow each other, with what each
         policy does otherwise.
     """
-    return {"decision_diagram": decision_diagram(policies)}
+    return {"decision_diagram": decision_diagram(solution, solution.tables(policies))}
 
 
-def decision_diagram(policies: Mapping[str, TabularPolicy]) -> Figure:
+def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
     """Return the steps of the optimum from top to bottom, with an arrow to each that may follow.
 
     A step at which another policy acts otherwise names that policy.
     """
-    optimum = policies["optimum"]
-    model = optimum.model
-    solution = solve_model(model)
     steps = reached_steps(solution)
-    visits = evaluate(model, optimum.probabilities).occupancy
+    visits = evaluate(solution.model, solution.policy.probabilities).occupancy
     if len(steps) > MOST_STEPS:
         common = set(sorted(steps, key=lambda row: -visits[row])[:MOST_STEPS])
         steps = [row for row in steps if row in common]

@@ -9,17 +9,18 @@ from baselines.assembly.static_search import (
     never_inspect,
     static_actions,
 )
-from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
+from baselines.core.scoring import Solution
 from qc_gym.assembly.scenario import AssemblyScenario
 
 
-def reference_policies(tables: TabularModel) -> dict[str, TabularPolicy]:
+def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
     """Return ``myopic``, ``best_static``, ``never_inspect`` and ``always_inspect``.
 
     A static policy is left out where the belief does not tell new items from recovered ones, so that
     it is no table; :func:`evaluate_static` values it all the same.
     """
+    tables = solution.model
     scenario = tables.scenario
     assert isinstance(scenario, AssemblyScenario)
     policies = {"myopic": TabularPolicy.of(tables, myopic_actions(tables))}

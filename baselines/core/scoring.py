@@ -9,6 +9,7 @@ difference, Kakade & Langford 2002), and its variance vanishes as the policy app
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -122,6 +123,15 @@ class Solution:
         """Return the exact score of a policy, or None if it depends on memory."""
         probabilities = tabulate(policy, self.model, features, deterministic)
         return None if probabilities is None else score_exactly(self, probabilities)
+
+    def tables(self, policies: Mapping[str, Any]) -> dict[str, TabularPolicy]:
+        """Return the optimum and the given policies as tables; those with memory are left out."""
+        tabulated = {"optimum": self.policy}
+        for name, policy in policies.items():
+            probabilities = tabulate(policy, self.model)
+            if probabilities is not None:
+                tabulated[name] = TabularPolicy(self.model, probabilities)
+        return tabulated
 
     def gaps(self, states: NDArray[np.void], actions: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
+from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
 from baselines.sampling.characteristics import lattice_counts
 from baselines.sampling.reference import risks
@@ -25,13 +26,15 @@ _VISIBLE = 1e-3
 """Expected visits below which a state is not drawn at full strength."""
 
 
-def figures(policies: Mapping[str, TabularPolicy]) -> dict[str, Figure]:
-    """Return the pictures of a family's report, by name.
+def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+    """Return the pictures of the family's report, by name.
 
     Parameters
     ----------
+    solution
+        The optimum, which is drawn first.
     policies
-        Policies over one model, the optimum under the name ``optimum`` among them.
+        Policies by name; one with memory is left out.
 
     Returns
     -------
@@ -40,11 +43,12 @@ def figures(policies: Mapping[str, TabularPolicy]) -> dict[str, Figure]:
         ``operating_characteristics``: the OC and ASN curves of all. Empty for outcome observations,
         where a policy is not a map over (n, d).
     """
-    if policies["optimum"].model.observation != "belief":
+    if solution.model.observation != "belief":
         return {}
+    tables = solution.tables(policies)
     return {
-        "decision_maps": decision_maps(policies),
-        "operating_characteristics": operating_characteristics(policies),
+        "decision_maps": decision_maps(tables),
+        "operating_characteristics": operating_characteristics(tables),
     }
 
 

@@ -36,8 +36,8 @@ PRODUCER_RISK, CONSUMER_RISK = 0.10, 0.05
 """The risks that the reference tests are designed for: those of the 2024 contest problem."""
 
 
-def reference_policies(tables: TabularModel) -> dict[str, TabularPolicy]:
-    """Return the practitioner's tests for the scenario of a model, designed for its good and bad rates.
+def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
+    """Return the practitioner's tests for the scenario solved, designed for its good and bad rates.
 
     ``sprt`` (Wald), ``least_asn`` (the test of least average sample number with the same risks) and
     single plans: ``single_normal`` (normal approximation), ``single_precision`` and
@@ -45,6 +45,7 @@ def reference_policies(tables: TabularModel) -> dict[str, TabularPolicy]:
     ``single_exact_curtailed``, which stops as soon as the decision is settled. A test that needs more than
     ``max_samples`` items, or does not exist, is left out.
     """
+    tables = solution.model
     scenario = _scenario(tables)
     good, bad = design_rates(scenario)
     pair = good, bad, PRODUCER_RISK, CONSUMER_RISK

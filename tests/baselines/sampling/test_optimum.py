@@ -20,6 +20,7 @@ from strategies import scenario_ranges, scenarios
 
 import baselines
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
+from baselines.core.scoring import solve_model
 from baselines.core.solver import bellman_residual, solve
 from baselines.sampling import (
     SingleSamplingPlan,
@@ -791,7 +792,7 @@ def test_reference_policies_of_a_certain_prior_are_made_or_left_out() -> None:
     scenario = parse("aql10-beta", prior=prior, max_samples=10)
     tables = make_tables(scenario)
     optimum = solve(tables).value
-    for policy in reference_policies(tables).values():
+    for policy in reference_policies(solve_model(tables)).values():
         assert baselines.evaluate(tables, policy.probabilities).value <= optimum + 1e-12
     found = risks(TabularPolicy.of(tables, solve(tables).actions), p=[0.5])
     assert found.good is not None
