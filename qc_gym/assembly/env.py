@@ -124,20 +124,6 @@ class AssemblyEnv(QCEnv):
         advice = None if delivered else self._advice()
         return self._scenario, self.state, self._money, self._last, delivered, advice
 
-    def _advice(self) -> int | None:
-        """Return the answer of the policy shown to the present question, or None without one."""
-        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
-        if self._overlay is None or self._is_outcome or made_for != self._scenario:
-            return None  # what to do after an outcome depends on those before it
-        observations, allowed, _ = self.kernel.describe(
-            self._record, self._states, self.observation
-        )
-        if self._features is not None:
-            observations = np.concatenate([observations, self._features[np.newaxis]], axis=1)
-        actions, _ = self._overlay.predict(observations, deterministic=True)
-        action = int(np.asarray(actions).item())
-        return action if allowed[0, action] else 0
-
 
 class AssemblyVectorEnv(QCVectorEnv):
     """Many products at once; see :class:`AssemblyEnv`."""

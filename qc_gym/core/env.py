@@ -261,6 +261,17 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def _on_step(self, action: int, reward: float) -> None:
         """Note for the pictures what happened."""
 
+    def _advice(self) -> int | None:
+        """Return what the policy shown would do now, or None if there is none that could tell."""
+        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
+        if self._overlay is None or self._is_outcome or made_for != self._scenario:
+            return None  # what to do after an outcome depends on those before it
+        observations, _, _ = self.kernel.describe(self._record, self._states, self.observation)
+        if self._features is not None:
+            observations = np.concatenate([observations, self._features[np.newaxis]], axis=1)
+        actions, _ = self._overlay.predict(observations, deterministic=True)
+        return int(np.asarray(actions).item())
+
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """Return new arrays for an observation and its mask: a user keeps what was handed out."""
         observation = np.empty(self.observation_space.shape or (0,), np.float32)
@@ -288,7 +299,7 @@ def observation_space(
 
 def draw_scenario(scenarios: ScenarioRange, stream: NDArray[np.void]) -> Scenario:
     """Draw a scenario for the sub-environment of ``stream``, shape (1,), advancing the stream."""
-    return scenarios.draw(np.random.default_rng(int(noise.next_bits(stream[0]))))
+    return scenarios.draw(noise.Stream(stream))
 
 
 def check_choice(name: str, value: Any, allowed: Any) -> Any:

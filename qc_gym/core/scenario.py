@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 import yaml
@@ -219,6 +219,13 @@ def find_ranges(
             yield from find_ranges(value, (*prefix, str(name)))
 
 
+class Uniforms(Protocol):
+    """What scenarios are drawn with: a :class:`numpy.random.Generator`, or a stream of noise."""
+
+    def random(self, size: int) -> NDArray[np.float64]:
+        """Return so many numbers uniform on [0, 1)."""
+
+
 class ScenarioRange:
     """Scenarios that differ from episode to episode.
 
@@ -254,18 +261,21 @@ class ScenarioRange:
         self.ranges = dict(ranges)
         for path, spread in self.ranges.items():
             _check_range(".".join(path), spread)
-        corners = _corners([_ends(spread) for spread in self.ranges.values()])
-        kernels = [
-            self._at(dict(zip(self.ranges, corner, strict=True))).kernel for corner in corners
-        ]
-        if any(kernel != kernels[0] for kernel in kernels):
-            raise ScenarioError("scenario: those of a range must be of the same size")
-        self.kernel = kernels[0]
+        kernels = {
+            tuple(corner): self._at(dict(zip(self.ranges, corner, strict=True))).kernel
+            for corner in _corners([_ends(spread) for spread in self.ranges.values()])
+        }
+        self.kernel = next(iter(kernels.values()))
+        if any(kernel != self.kernel for kernel in kernels.values()):
+            raise ScenarioError(
+                "scenario: those of a range must be of the same size, which may not depend on "
+                f"{' or '.join(self._sizing(kernels))}"
+            )
 
-    def draw(self, generator: np.random.Generator) -> Scenario:
+    def draw(self, generator: Uniforms) -> Scenario:
         """Return a scenario of the range; combinations that are not valid are drawn again."""
         for attempt in range(_ATTEMPTS):
-            shares = generator.random(len(self.ranges))
+            shares = generator.random(len(self.ranges)).tolist()
             try:
                 return self._at(dict(zip(self.ranges, shares, strict=True)))
             except ScenarioError:
@@ -275,18 +285,30 @@ class ScenarioRange:
 
     def features(self, scenario: Scenario) -> NDArray[np.float32]:
         """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,)."""
-        dumped = scenario.model_dump()
         features = []
         for path, spread in self.ranges.items():
-            value: Any = dumped
+            value: Any = scenario
             for name in path:
-                value = value[name]
+                value = value[name] if isinstance(value, Mapping) else getattr(value, name)
             if "choices" in spread:
-                choices = list(spread["choices"])
-                features.append(choices.index(value) / max(len(choices) - 1, 1))
+                # A list or a mapping that was chosen is a tuple or a record in the scenario.
+                value = value.model_dump() if isinstance(value, Record) else value
+                choices = [_hashable(choice) for choice in spread["choices"]]
+                features.append(choices.index(_hashable(value)) / max(len(choices) - 1, 1))
             else:
                 features.append((value - spread["low"]) / (spread["high"] - spread["low"]))
         return np.array(features, np.float32)
+
+    def _sizing(self, kernels: Mapping[tuple[float, ...], Kernel]) -> list[str]:
+        """Return the fields with which alone, of the corners tried, the kernel changes."""
+        found = []
+        for i, path in enumerate(self.ranges):
+            sizes: dict[tuple[float, ...], Kernel] = {}
+            for corner, kernel in kernels.items():
+                if sizes.setdefault(corner[:i] + corner[i + 1 :], kernel) != kernel:
+                    found.append(".".join(path))
+                    break
+        return found or [".".join(path) for path in self.ranges]
 
     def _at(self, shares: Mapping[tuple[str, ...], float]) -> Scenario:
         """Return the scenario at the given share, in [0, 1), of each range."""

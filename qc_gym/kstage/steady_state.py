@@ -26,6 +26,10 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
+_FLOWS = 8
+"""Number of fields of :class:`SteadyState`."""
+_LAST_STEP = 1e-9
+"""Relative length of a Newton step after which the next would be below the square of this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +103,7 @@ def steady_state(
     p0, pr, lot, sample, k, demand = _checked(
         fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
     )
-    return _flows(p0, pr, lot, sample, k, demand, sample)
+    return _flows(p0, pr, lot, sample, sample, k, demand)
 
 
 def earlier_steady_state(
@@ -118,63 +122,121 @@ def earlier_steady_state(
     p0, pr, lot, sample, k, demand = _checked(
         fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
     )
-    return _flows(p0, pr, lot, sample, k, demand, np.zeros_like(lot))
+    return _flows(p0, pr, lot, sample, np.zeros_like(lot), k, demand)
+
+
+def cost_table(
+    fraction_defective: float,
+    rework_fraction_defective: float,
+    lot_size: int,
+    sample_size: int,
+    inspection_cost: float,
+    rework_cost: float,
+    max_stages: int,
+) -> Array:
+    """Return the cost of each K for one plant, (max_stages + 1,): money per conforming item used.
+
+    The arguments are not checked: they are the fields of a scenario.
+    """
+    costs = np.empty(max_stages + 1)
+    _fill_costs(
+        fraction_defective,
+        rework_fraction_defective,
+        float(lot_size),
+        float(sample_size),
+        inspection_cost,
+        rework_cost,
+        costs,
+    )
+    return costs
+
+
+@njit(cache=True, error_model="numpy")
+def _fill_costs(p0, pr, lot, sample, inspection_cost, rework_cost, costs):  # type: ignore[no-untyped-def]
+    for stages in range(len(costs)):
+        flows = _solve_plant(p0, pr, lot, sample, sample, float(stages), 1.0)
+        costs[stages] = inspection_cost * (flows[4] + flows[5] + flows[6]) + rework_cost * flows[7]
 
 
 def _flows(
-    p0: Array, pr: Array, lot: Array, sample: Array, k: Array, demand: Array, known: Array
+    p0: Array, pr: Array, lot: Array, sample: Array, known: Array, k: Array, demand: Array
 ) -> SteadyState:
     """Return the steady state of checked arrays of one shape.
 
     ``known`` is how many items of an accepted lot are known to conform: n, or 0 in the earlier model.
     """
+    flows = np.empty((_FLOWS, p0.size))
+    _solve(
+        p0.ravel(),
+        pr.ravel(),
+        lot.ravel(),
+        sample.ravel(),
+        known.ravel(),
+        k.ravel(),
+        demand.ravel(),
+        flows,
+    )
+    return SteadyState(*flows.reshape(_FLOWS, *p0.shape))
+
+
+@njit(cache=True, error_model="numpy")
+def _solve(p0, pr, lot, sample, known, k, demand, flows):  # type: ignore[no-untyped-def]
+    """Write the fields of SteadyState, (8, m), of m plants; all arguments are float64 (m,)."""
+    for i in range(len(p0)):
+        plant = _solve_plant(p0[i], pr[i], lot[i], sample[i], known[i], k[i], demand[i])
+        for j in range(_FLOWS):
+            flows[j, i] = plant[j]
+
+
+@njit(cache=True, error_model="numpy")
+def _solve_plant(p0, pr, lot, sample, known, k, demand):  # type: ignore[no-untyped-def]
+    """Return the fields of SteadyState of one plant, all arguments float64."""
     stages_fraction = p0 * pr**k
     scale = stages_fraction / (1.0 - pr)
-    odds = np.empty(scale.shape)
-    _solve_odds(scale.ravel(), sample.ravel(), (known / lot).ravel(), odds.reshape(-1))
+    odds = _solve_odds(scale, sample, known / lot)
     pool_fraction = odds / (1.0 + odds)
     # Where p_K is too small for a float64 the pool holds what the stages deliver, and no more.
-    ratio = np.divide(scale, pool_fraction, out=np.ones_like(scale), where=pool_fraction > 0.0)
-    pooled = demand * ratio
-    earlier_stages = -np.expm1((k - 1.0) * np.log(pr))  # 1 − pR^(K−1)
-    return SteadyState(
-        stages_fraction=stages_fraction,
-        pool_fraction=pool_fraction,
-        outgoing_fraction=(lot - known) / lot * pool_fraction,
-        pooled=pooled,
-        stage_inspections=np.where(k > 0.0, demand * (1.0 + p0 * earlier_stages / (1.0 - pr)), 0.0),
-        source_inspections=sample / lot * pooled,
-        reinspections=-np.expm1(-sample * np.log1p(odds)) * pooled,
-        reworks=p0 * demand / (1.0 - pr),
+    pooled = demand * (scale / pool_fraction if pool_fraction > 0.0 else 1.0)
+    stage_inspections = 0.0
+    if k > 0.0:
+        found = -math.expm1((k - 1.0) * math.log(pr)) / (1.0 - pr)
+        stage_inspections = demand * (1.0 + p0 * found)
+    return (
+        stages_fraction,
+        pool_fraction,
+        (lot - known) / lot * pool_fraction,
+        pooled,
+        stage_inspections,
+        sample / lot * pooled,
+        -math.expm1(-sample * math.log1p(odds)) * pooled,
+        p0 * demand / (1.0 - pr),
     )
 
 
 @njit(cache=True, error_model="numpy")
-def _solve_odds(scale, sample, share, odds):  # type: ignore[no-untyped-def]
-    """Write the root w of w (1+w)^n = a (1+λw) for each a, n ≥ 1, λ ≤ 1; arrays of one length.
+def _solve_odds(a, n, share):  # type: ignore[no-untyped-def]
+    """Return the root w of w (1+w)^n = a (1+λw), n ≥ 1, λ ≤ 1.
 
     Newton's method on log w + n log(1+w) − log a − log(1+λw) as a function of log w, where the
     slope lies between 1 and n + 1; a step that leaves the bracket is replaced by bisection.
     """
-    for i in range(len(scale)):
-        a, n, part = scale[i], sample[i], share[i]
-        low, high = 0.0, a  # 1 + λw ≤ (1+w)^n: the root is at most a
-        w = min(math.log1p(n * a) / n, a)
-        step = 1.0 if a > 0.0 else 0.0
-        while abs(step) > 1e-9:  # Newton's next step would be below the square of this
-            known = part * w
-            excess = math.log(w / a) + n * math.log1p(w) - math.log1p(known)
-            if excess > 0.0:
-                high = w
-            else:
-                low = w
-            step = excess / (1.0 + n * w / (1.0 + w) - known / (1.0 + known))
-            moved = w * math.exp(-step)
-            if not low <= moved <= high:
-                moved = 0.5 * (low + high)
-                step = 1.0 if low < moved < high else 0.0  # 0: the bracket is one number wide
-            w = moved
-        odds[i] = w
+    low, high = 0.0, a  # 1 + λw ≤ (1+w)^n: the root is at most a
+    w = min(math.log1p(n * a) / n, a)
+    step = 1.0 if a > 0.0 else 0.0
+    while abs(step) > _LAST_STEP:
+        known = share * w
+        excess = math.log(w / a) + n * math.log1p(w) - math.log1p(known)
+        if excess > 0.0:
+            high = w
+        else:
+            low = w
+        step = excess / (1.0 + n * w / (1.0 + w) - known / (1.0 + known))
+        moved = w * math.exp(-step)
+        if not low <= moved <= high:
+            moved = 0.5 * (low + high)
+            step = 1.0 if low < moved < high else 0.0  # 0: the bracket is one number wide
+        w = moved
+    return w
 
 
 def _checked(

@@ -1,0 +1,6 @@
+"""K-stage inspection: the best K by enumeration, from the whole table of costs."""
+
+from baselines.kstage.model import model, steady_states
+from baselines.kstage.reference import instructions, reference_policies
+
+__all__ = ["instructions", "model", "reference_policies", "steady_states"]

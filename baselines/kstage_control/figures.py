@@ -1,0 +1,62 @@
+"""Pictures of control policies beside the optimum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from baselines.core.policy import TabularPolicy
+from baselines.core.scoring import Solution
+from qc_gym.kstage_control.scenario import KStageControlScenario
+
+
+def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+    """Return the pictures of the family's report, by name.
+
+    Parameters
+    ----------
+    solution
+        The optimum, which is drawn first.
+    policies
+        Policies by name; one with memory is left out.
+
+    Returns
+    -------
+    dict
+        ``decision_maps``: the K of each policy by day and yesterday's K, a map for each level.
+    """
+    return {"decision_maps": decision_maps(solution.tables(policies))}
+
+
+def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:
+    """Return a row of maps for each policy, one for each level."""
+    scenario = next(iter(policies.values())).model.scenario
+    assert isinstance(scenario, KStageControlScenario)
+    shape = scenario.days, len(scenario.levels), scenario.max_stages + 1
+    figure = Figure(figsize=(2.6 * shape[1] + 1.2, 1.3 * len(policies) + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(policies), shape[1], squeeze=False, sharex=True, sharey=True)
+    for row, (name, policy) in zip(axes, policies.items(), strict=True):
+        plans = policy.actions.reshape(shape)
+        for level, ax in enumerate(row):
+            image = ax.imshow(
+                plans[:, level].T,
+                origin="lower",
+                aspect="auto",
+                interpolation="nearest",
+                extent=(0.5, scenario.days + 0.5, -0.5, scenario.max_stages + 0.5),
+                cmap="cividis",
+                vmin=0,
+                vmax=max(scenario.max_stages, 1),
+            )
+        row[0].set_ylabel(name, fontsize=8)
+    for ax, rate in zip(axes[0], scenario.levels, strict=True):
+        ax.set_title(f"{100 * rate:.3g} % nonconforming", fontsize=9)
+    figure.supxlabel("day")
+    figure.supylabel("stages run yesterday")
+    figure.colorbar(image, ax=axes, label="stages run, K", ticks=np.arange(shape[2]))
+    return figure

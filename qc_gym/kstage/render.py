@@ -1,0 +1,245 @@
+"""Pictures of a plant: its network, after Figure 2 of Yang (2010), and what flows in it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.path import Path
+from numpy.typing import NDArray
+
+from qc_gym.core.picture import pixels
+from qc_gym.kstage.scenario import KStageScenario
+from qc_gym.kstage.steady_state import SteadyState, steady_state
+
+SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+BOX = (104.0, 46.0)  # pixels
+WIDEST = 12.0
+"""Width in points of the largest flow."""
+
+# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart.
+INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
+PALE = "#cccccc"
+
+SHOPS: dict[str, tuple[float, float]] = {
+    "production": (72, 300),
+    "stages": (236, 300),
+    "pool": (400, 300),
+    "source inspection": (564, 300),
+    "customer": (728, 300),
+    "rework": (400, 120),
+    "re-inspection": (564, 120),
+}
+"""Where the middle of each shop is, in pixels from the left and from below."""
+
+
+NOTES: dict[str, tuple[float, float, str, str]] = {
+    "production": (72, 330, "center", "bottom"),
+    "stages": (236, 330, "center", "bottom"),
+    "pool": (400, 330, "center", "bottom"),
+    "source inspection": (564, 330, "center", "bottom"),
+    "customer": (728, 330, "center", "bottom"),
+    "rework": (340, 120, "right", "center"),
+    "re-inspection": (624, 120, "left", "center"),
+}
+"""Where the note of each shop is, and which part of the note is there."""
+RETURN = ((728, 277), (728, 62), (400, 62), (400, 95))
+"""The way of what the customer sends back."""
+
+
+class Flow(NamedTuple):
+    """Items a day from one shop to another, and how they are drawn.
+
+    Attributes
+    ----------
+    source, target
+        Names of shops.
+    items
+        Items a day.
+    bad
+        Whether all of them are nonconforming.
+    route
+        Corners of the arrow, in pixels from the left and from below.
+    place
+        Where its number is.
+    """
+
+    source: str
+    target: str
+    items: float
+    bad: bool
+    route: tuple[tuple[float, float], ...]
+    place: tuple[float, float]
+
+
+def draw_plant(
+    scenario: KStageScenario, stages: int | None, advice: int | None
+) -> NDArray[np.uint8]:
+    """Return the picture of a plant, uint8 (480, 800, 3).
+
+    Parameters
+    ----------
+    scenario
+        The plant.
+    stages
+        K, or None while it is undecided: no flows are drawn then.
+    advice
+        The K that a policy would choose, or None.
+    """
+    figure = Figure(SIZE, DPI, facecolor="white")
+    ax = figure.add_axes((0, 0, 1, 1), xlim=(0, SIZE[0] * DPI), ylim=(0, SIZE[1] * DPI))
+    ax.set_axis_off()
+    steady = None if stages is None else plant_state(scenario, stages)
+    for flow in flows(scenario, stages or 0):
+        _draw_flow(ax, flow, scenario.daily_demand, shown=stages is not None)
+    notes = {} if steady is None else shop_notes(scenario, steady)
+    for name, (x, y) in SHOPS.items():
+        _draw_shop(ax, name, notes.get(name, ""), x, y)
+    heading, details = _heading(scenario, stages, advice)
+    ax.text(16, 446, heading, fontsize=14, fontweight="bold", color=INK)
+    ax.text(16, 418, details.replace("-", "−"), fontsize=9.5, color=INK)
+    ax.text(16, 16, _setting(scenario), fontsize=8, color=FAINT)
+    return pixels(figure)
+
+
+def describe_plant(scenario: KStageScenario, stages: int | None, advice: int | None) -> str:
+    """Return the picture of a plant in words; the parameters are :func:`draw_plant`'s."""
+    lines = [_setting(scenario)]
+    if stages is not None:
+        steady = plant_state(scenario, stages)
+        lines += [
+            f"{flow.source} → {flow.target}: {flow.items:,.1f} items a day"
+            for flow in flows(scenario, stages)
+        ]
+        lines += [f"{name}: {note}" for name, note in shop_notes(scenario, steady).items() if note]
+    heading, details = _heading(scenario, stages, advice)
+    return "\n".join([*lines, heading, *([details] if details else [])])
+
+
+def plant_state(scenario: KStageScenario, stages: int) -> SteadyState:
+    """Return the steady state of a plant that runs so many stages."""
+    return steady_state(
+        scenario.fraction_defective,
+        scenario.rework_fraction_defective,
+        scenario.lot_size,
+        scenario.sample_size,
+        stages,
+        scenario.daily_demand,
+    )
+
+
+def flows(scenario: KStageScenario, stages: int) -> list[Flow]:
+    """Return what flows between the shops in the steady state (Yang 2010, equations 2 to 9)."""
+    steady = plant_state(scenario, stages)
+    demand = scenario.daily_demand
+    outgoing = float(steady.outgoing_fraction)
+    delivered = demand / (1.0 - outgoing)
+    returned = outgoing * delivered
+    rejected = float(steady.reinspections)
+    pooled = float(steady.pooled)
+    # All that is found and sent back is reworked: p_E N_E = N(6,7), equations 8 and 9.
+    reworked = float(steady.pool_fraction) * pooled
+    found = reworked - returned
+    reinspected = "re-inspection"
+    return [
+        Flow("production", "stages", demand, False, ((124, 300), (182, 300)), (153, 312)),
+        Flow("stages", "pool", demand, False, ((288, 300), (346, 300)), (317, 312)),
+        Flow("pool", "source inspection", pooled, False, ((452, 300), (510, 300)), (481, 312)),
+        Flow(
+            "source inspection", "customer", delivered, False, ((616, 300), (674, 300)), (645, 310)
+        ),
+        Flow(
+            "source inspection", reinspected, rejected, False, ((564, 277), (564, 145)), (602, 205)
+        ),
+        Flow(reinspected, "pool", rejected - found, False, ((540, 143), (420, 275)), (510, 224)),
+        Flow(reinspected, "rework", found, True, ((512, 120), (454, 120)), (483, 127)),
+        Flow("customer", "rework", returned, True, RETURN, (580, 68)),
+        Flow("rework", "pool", reworked, False, ((388, 143), (388, 275)), (358, 205)),
+    ]
+
+
+def shop_notes(scenario: KStageScenario, steady: SteadyState) -> dict[str, str]:
+    """Return what each shop has to do a day, in words, by name."""
+    demand = scenario.daily_demand
+    again = float(steady.pool_fraction * steady.pooled)
+    return {
+        "production": f"{scenario.fraction_defective:.3g} nonconforming",
+        "stages": f"inspect {float(steady.stage_inspections):,.0f}\n"
+        f"rework {float(steady.reworks) - again:,.0f}",
+        "pool": f"{float(steady.pool_fraction):.3g} nonconforming",
+        "source inspection": f"inspect {float(steady.source_inspections):,.0f}",
+        "re-inspection": f"inspect {float(steady.reinspections):,.0f}",
+        "rework": f"rework {again:,.0f}",
+        "customer": f"uses {demand:,.0f}\nAOQ {float(steady.outgoing_fraction):.3g}",
+    }
+
+
+def _heading(scenario: KStageScenario, stages: int | None, advice: int | None) -> tuple[str, str]:
+    """Return the question or the decision, and what comes of it."""
+    if stages is None:
+        told = "" if advice is None else f"policy: {_count(advice)}"
+        return "How many stages of inspection and rework?", told
+    cost = float(scenario.record()["cost"][0, stages])
+    inspections = float(plant_state(scenario, stages).inspections)
+    return _count(stages), (
+        f"{inspections:,.1f} items inspected a day, money {-cost:,.4f} per item used"
+    )
+
+
+def _count(stages: int) -> str:
+    return f"{stages} stage{'s' * (stages != 1)}"
+
+
+def _setting(scenario: KStageScenario) -> str:
+    return (
+        f"lots of {scenario.lot_size:,}, {scenario.sample_size:,} inspected; rework leaves "
+        f"{scenario.rework_fraction_defective:g} nonconforming; costs {scenario.inspection_cost:g} "
+        f"per inspection, {scenario.rework_cost:g} per rework"
+    )
+
+
+def _draw_flow(ax: Any, flow: Flow, demand: float, shown: bool) -> None:
+    """Draw an arrow as wide as the flow is large, beside its number."""
+    colour = (VERMILION if flow.bad else BLUE) if shown else PALE
+    # As wide as the flow, up to four times the demand: more would cover the shops.
+    width = max(WIDEST * min(flow.items / demand, 4.0) / 4.0, 0.6) if shown else 1.0
+    ax.add_patch(
+        FancyArrowPatch(
+            path=Path(flow.route),
+            arrowstyle="-|>",
+            mutation_scale=8 + width,
+            linewidth=width,
+            color=colour,
+            joinstyle="miter",
+            capstyle="butt",
+        )
+    )
+    if shown:
+        x, y = flow.place
+        ax.text(
+            x, y, f"{flow.items:,.0f}", fontsize=9, color=INK, ha="center", va="bottom", zorder=3
+        )
+
+
+def _draw_shop(ax: Any, name: str, note: str, x: float, y: float) -> None:
+    width, height = BOX
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - width / 2, y - height / 2),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=6",
+            facecolor="#f4f4f1",
+            edgecolor=INK,
+            linewidth=1.2,
+            zorder=2,
+        )
+    )
+    lines = name.replace(" ", "\n")
+    ax.text(
+        x, y, lines, fontsize=9, fontweight="bold", color=INK, ha="center", va="center", zorder=3
+    )
+    x, y, across, down = NOTES[name]
+    ax.text(x, y, note, fontsize=8, color=FAINT, ha=across, va=down)

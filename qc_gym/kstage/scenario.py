@@ -1,0 +1,138 @@
+"""The parameters of a plant with K stages of inspection and rework."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from qc_gym.core.kernel import Kernel
+from qc_gym.core.scenario import Scenario
+from qc_gym.kstage.dynamics import KERNEL, scenario_dtype
+from qc_gym.kstage.steady_state import cost_table
+
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Money = Annotated[float, Field(ge=0)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+Stages = Annotated[int, Field(ge=0, le=100)]
+Demand = Annotated[float, Field(gt=0)]
+
+
+class PlantScenario(Scenario):
+    """What is common to the plants of both families: everything but the rate of new items.
+
+    Attributes
+    ----------
+    rework_fraction_defective
+        pR, fraction nonconforming of reworked items.
+    lot_size, sample_size
+        N items to a lot, n of them inspected at the source; 1 ≤ n ≤ N.
+    daily_demand
+        Q, conforming items that the customer uses a day. It scales the flows that are shown; the
+        reward is money per item used.
+    inspection_cost, rework_cost
+        Money per item inspected, per item reworked, wherever that is.
+    max_stages
+        Most stages of inspection and rework, K, that may be run.
+    """
+
+    rework_fraction_defective: Rate
+    lot_size: Size
+    sample_size: Size
+    daily_demand: Demand
+    inspection_cost: Money
+    rework_cost: Money
+    max_stages: Stages
+
+    @model_validator(mode="after")
+    def _check_sample(self) -> Self:
+        if self.sample_size > self.lot_size:
+            raise ValueError(
+                f"sample_size = {self.sample_size}: must be at most lot_size = {self.lot_size}"
+            )
+        return self
+
+    def costs(self, fraction_defective: float) -> NDArray[np.float64]:
+        """Return what an item used costs with K = 0, 1, … stages, in money, (max_stages + 1,).
+
+        Parameters
+        ----------
+        fraction_defective
+            p0, of new items.
+        """
+        return cost_table(
+            fraction_defective,
+            self.rework_fraction_defective,
+            self.lot_size,
+            self.sample_size,
+            self.inspection_cost,
+            self.rework_cost,
+            self.max_stages,
+        )
+
+
+class KStageScenario(PlantScenario):
+    """A plant whose number of inspection stages is decided once.
+
+    Attributes
+    ----------
+    fraction_defective
+        p0, fraction nonconforming of new items.
+    """
+
+    fraction_defective: Rate
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        # Section 4 of Yang (2010): money counts items inspected, as rework does not depend on K.
+        "blu-2010": {
+            "fraction_defective": 0.161,
+            "rework_fraction_defective": 0.05,
+            "lot_size": 240,
+            "sample_size": 16,
+            "daily_demand": 4800.0,
+            "inspection_cost": 1.0,
+            "rework_cost": 0.0,
+            "max_stages": 6,
+        },
+        # Rework that fails nearly as often as not: stage after stage pays.
+        "stubborn-defects": {
+            "fraction_defective": 0.30,
+            "rework_fraction_defective": 0.45,
+            "lot_size": 500,
+            "sample_size": 20,
+            "daily_demand": 2000.0,
+            "inspection_cost": 0.4,
+            "rework_cost": 2.5,
+            "max_stages": 5,
+        },
+        # A process so clean that the samples of lots are all the inspection that it needs.
+        "clean-process": {
+            "fraction_defective": 0.004,
+            "rework_fraction_defective": 0.10,
+            "lot_size": 1000,
+            "sample_size": 50,
+            "daily_demand": 10_000.0,
+            "inspection_cost": 0.2,
+            "rework_cost": 6.0,
+            "max_stages": 4,
+        },
+    }
+
+    @property
+    def kernel(self) -> Kernel:
+        """The compiled world of K-stage inspection, with an action for each K."""
+        return replace(
+            KERNEL,
+            scenario_dtype=scenario_dtype(self.max_stages),
+            num_actions=self.max_stages + 1,
+        )
+
+    def record(self) -> NDArray[np.void]:
+        """Return the parameters as the kernel reads them: one record, shape (1,)."""
+        record = np.zeros(1, scenario_dtype(self.max_stages))
+        record["cost"] = self.costs(self.fraction_defective)
+        return record
