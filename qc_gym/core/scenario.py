@@ -312,10 +312,11 @@ class ScenarioRange:
 
     def _at(self, shares: Mapping[tuple[str, ...], float]) -> Scenario:
         """Return the scenario at the given share, in [0, 1), of each range."""
-        fields: dict[str, Any] = _copy(self.fields)
+        fields: dict[str, Any] = dict(self.fields)
         for path, spread in self.ranges.items():
             target = fields
-            for name in path[:-1]:
+            for name in path[:-1]:  # of what is shared, only the mappings on the way are copied
+                target[name] = dict(target[name])
                 target = target[name]
             target[path[-1]] = _pick(spread, shares[path])
         return self.scenario_type._validated(fields, "scenario (drawn from a range)")
