@@ -1,0 +1,162 @@
+"""The best number of stages: the paper's case, an independent enumeration, and what is said of it."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+import baselines
+from baselines.kstage import steady_states
+from baselines.kstage.aoq_conjecture import search
+from qc_gym.kstage.scenario import KStageScenario
+
+ID = "qc_gym/KStage-v0"
+PRESETS = KStageScenario.presets
+RATE = st.floats(0.001, 0.95)
+MONEY = st.floats(0.0, 10.0)
+RANGE = {
+    **PRESETS["blu-2010"],
+    "fraction_defective": {"low": 0.001, "high": 0.4},
+    "sample_size": {"low": 1, "high": 60},
+    "rework_cost": {"choices": [0.0, 2.0]},
+}
+
+
+def cost_per_item(plant: dict[str, Any], stages: int) -> float:
+    """Return the cost of an item used, from the formulas of models.md and a root finder."""
+    p0, pr = plant["fraction_defective"], plant["rework_fraction_defective"]
+    n, share = plant["sample_size"], plant["sample_size"] / plant["lot_size"]
+    p = p0 * pr**stages
+
+    def balance(x: float) -> float:
+        return p * (1 - (1 - share) * x) * (1 - x) ** n - (1 - pr) * x
+
+    most = min(p / (1 - pr), 1.0)  # the root is at most this, and of its order of magnitude
+    x = most * brentq(lambda share: balance(most * share), 0.0, 1.0, xtol=1e-16, rtol=1e-15)
+    pooled = p / ((1 - pr) * x)
+    within = 0.0 if stages == 0 else 1 + p0 * (1 - pr ** (stages - 1)) / (1 - pr)
+    inspected = within + share * pooled + (1 - (1 - x) ** n) * pooled
+    return plant["inspection_cost"] * inspected + plant["rework_cost"] * p0 / (1 - pr)
+
+
+@st.composite
+def plants(draw: st.DrawFn) -> dict[str, Any]:
+    lot_size = draw(st.integers(1, 500))
+    return {
+        "fraction_defective": draw(RATE),
+        "rework_fraction_defective": draw(RATE),
+        "lot_size": lot_size,
+        "sample_size": draw(st.integers(1, min(lot_size, 60))),
+        "daily_demand": draw(st.floats(1.0, 1e5)),
+        "inspection_cost": draw(MONEY),
+        "rework_cost": draw(MONEY),
+        "max_stages": draw(st.integers(0, 6)),
+    }
+
+
+def test_the_papers_optimum() -> None:
+    # K* = 1 and TC(K*) = 5778.9 (Yang 2010, section 4).
+    solution = baselines.solve(gym.make(ID, scenario="blu-2010"))
+    assert solution.policy.actions.tolist() == [1]
+    assert f"{-solution.value * 4800:.1f}" == "5778.9"
+    assert solution.certificate.bellman_residual == 0.0
+
+
+@settings(max_examples=60, deadline=None)
+@given(plant=plants())
+def test_enumeration_by_a_root_finder(plant: dict[str, Any]) -> None:
+    costs = [cost_per_item(plant, stages) for stages in range(plant["max_stages"] + 1)]
+    solution = baselines.solve(gym.make(ID, scenario=plant, disable_env_checker=True))
+    assert -solution.value == pytest.approx(min(costs), rel=1e-9, abs=1e-12)
+    np.testing.assert_allclose(-solution.model.rewards[0], costs, rtol=1e-9, atol=1e-12)
+    table = steady_states(solution.model.scenario)
+    np.testing.assert_allclose(
+        table.cost(plant["inspection_cost"], plant["rework_cost"]),
+        plant["daily_demand"] * np.array(costs),
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("observation", ["belief", "outcome"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_reference_policies(preset: str, observation: str) -> None:
+    env = gym.make(ID, scenario=preset, observation=observation)
+    plant = PRESETS[preset]
+    costs = np.array([cost_per_item(plant, k) for k in range(plant["max_stages"] + 1)])
+    policies = baselines.reference_policies(env)
+    assert list(policies) == [
+        "random", "best_constant", *(f"stages_{k}" for k in range(len(costs)))
+    ]  # fmt: skip
+    scores = {name: baselines.score(env, policy) for name, policy in policies.items()}
+    assert all(score.exact and score.stderr == 0.0 for score in scores.values())
+    assert scores["random"].value == pytest.approx(-costs.mean(), rel=1e-9)
+    assert scores["best_constant"].regret == 0.0
+    assert scores["best_constant"].normalised == 1.0
+    for k, cost in enumerate(costs):
+        assert scores[f"stages_{k}"].regret == pytest.approx(cost - costs.min(), abs=1e-9)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_environment_pays_the_optimum(preset: str) -> None:
+    certificate = baselines.certify(gym.make(ID, scenario=preset), episodes=10)
+    assert certificate.simulation is not None
+    assert certificate.simulation.mean == pytest.approx(certificate.value, rel=1e-12)
+    assert certificate.simulation.stderr == pytest.approx(0.0, abs=1e-12)
+
+
+def test_every_drawn_plant_is_solved() -> None:
+    env = gym.make(ID, scenario=RANGE)
+    best = set()
+    for seed in range(30):
+        env.reset(seed=seed)
+        plant = env.unwrapped.scenario.model_dump()
+        costs = [cost_per_item(plant, k) for k in range(plant["max_stages"] + 1)]
+        solution = baselines.solve(env)
+        assert -solution.value == pytest.approx(min(costs), rel=1e-9)
+        assert baselines.score(env, solution.policy).regret == 0.0
+        best.add(int(solution.policy.actions[0]))
+    assert len(best) > 1
+
+
+def test_instructions_are_the_papers_table() -> None:
+    lines = baselines.instructions(gym.make(ID, scenario="blu-2010")).splitlines()
+    assert lines[0] == "Run 1 stage: 5,778.87 a day, 148.65 less than the next best."
+    assert [line.split()[0] for line in lines[3:]] == list("0123456")
+    assert lines[4].split() == [
+        "1", "0.8050%", "0.7464%", "0.6966%", "5,449.3", "4,800.0", "363.3", "615.6", "813.5",
+        "5,778.9", "best",
+    ]  # fmt: skip
+    assert sum("best" in line for line in lines[3:]) == 1
+
+
+def test_one_choice_has_no_next_best() -> None:
+    env = gym.make(ID, scenario={**PRESETS["blu-2010"], "max_stages": 0})
+    assert baselines.instructions(env).splitlines()[0] == "Run 0 stages: 9,443.10 a day."
+
+
+def test_figure_shows_each_policy_above_its_choice() -> None:
+    env = gym.make(ID, scenario="stubborn-defects")
+    figure = baselines.figures(env, {"two": baselines.reference_policies(env)["stages_2"]})["costs"]
+    (ax,) = figure.axes
+    assert [(text.get_position()[0], text.get_text()) for text in ax.texts if text.get_text()] == [
+        (2, "two"), (5, "optimum")
+    ]  # fmt: skip
+    tops = [max(bar.get_y() + bar.get_height() for bar in bars) for bars in zip(*ax.containers)]  # noqa: B905
+    plant = PRESETS["stubborn-defects"]
+    costs = [plant["daily_demand"] * cost_per_item(plant, k) for k in range(6)]
+    np.testing.assert_allclose(tops, costs, rtol=1e-9)
+
+
+def test_the_earlier_models_outgoing_quality_is_too_high() -> None:
+    found = search(20_000, seed=3)
+    assert found.plants == 20_000
+    assert found.counterexamples == 0
+    # Proved in the module: the factor is between 1 and 1 / (1 − λ).
+    assert 0.0 < found.lowest < found.highest <= 1.0 + 1e-6
+    with pytest.raises(ValueError, match="count = 0: at least 1"):
+        search(0, seed=0)
