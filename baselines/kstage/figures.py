@@ -35,7 +35,7 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     -------
     dict
         ``costs``: what is spent a day on what, for each K, with the policies above the K that they
-        choose.
+        choose; one that draws its K is above none.
     """
     return {"costs": costs(solution, solution.tables(policies))}
 
@@ -58,7 +58,9 @@ def costs(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
     ax.bar(stages, rework, 0.7, top, label="rework", color="#bbbbbb")
     top += rework
     for choice in stages:
-        names = [name for name, policy in policies.items() if policy.actions[0] == choice]
+        names = [
+            name for name, policy in policies.items() if policy.probabilities[0, choice] == 1.0
+        ]
         ax.text(
             float(choice),
             1.01 * top[choice],
@@ -68,6 +70,6 @@ def costs(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
             va="bottom",
         )
     ax.set(xlabel="stages, K", ylabel="cost a day (money)", xticks=stages)
-    ax.margins(y=0.25)
+    ax.set_ylim(0.0, 1.25 * top.max())
     figure.legend(loc="outside upper center", ncols=4, frameon=False)
     return figure

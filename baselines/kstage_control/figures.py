@@ -27,7 +27,8 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     Returns
     -------
     dict
-        ``decision_maps``: the K of each policy by day and yesterday's K, a map for each level.
+        ``decision_maps``: the K of each policy by day and yesterday's K, a map for each level; the
+        mean K of one that draws it.
     """
     return {"decision_maps": decision_maps(solution.tables(policies))}
 
@@ -41,7 +42,7 @@ def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(policies), shape[1], squeeze=False, sharex=True, sharey=True)
     for row, (name, policy) in zip(axes, policies.items(), strict=True):
-        plans = policy.actions.reshape(shape)
+        plans = (policy.probabilities @ np.arange(shape[2])).reshape(shape)
         for level, ax in enumerate(row):
             image = ax.imshow(
                 plans[:, level].T,

@@ -268,7 +268,7 @@ def _checked(
     _require("daily_demand", value, (value > 0.0) & np.isfinite(value), "above 0")
     sample, lot = np.broadcast_arrays(arrays["sample_size"], arrays["lot_size"])
     _require("sample_size", sample, sample <= lot, "at most lot_size")
-    return list(np.broadcast_arrays(*arrays.values()))
+    return [array.copy() for array in np.broadcast_arrays(*arrays.values())]
 
 
 def _require(name: str, value: Array, is_allowed: NDArray[np.bool_], allowed: str) -> None:

@@ -141,7 +141,9 @@ def test_one_choice_has_no_next_best() -> None:
 
 def test_figure_shows_each_policy_above_its_choice() -> None:
     env = gym.make(ID, scenario="stubborn-defects")
-    figure = baselines.figures(env, {"two": baselines.reference_policies(env)["stages_2"]})["costs"]
+    policies = baselines.reference_policies(env)
+    shown = {"two": policies["stages_2"], "random": policies["random"]}
+    figure = baselines.figures(env, shown)["costs"]
     (ax,) = figure.axes
     assert [(text.get_position()[0], text.get_text()) for text in ax.texts if text.get_text()] == [
         (2, "two"), (5, "optimum")

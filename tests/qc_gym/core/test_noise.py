@@ -161,3 +161,12 @@ def test_binomial_of_ten_million_trials() -> None:
     assert_mean(sample, trials * p, trials * p * (1 - p))
     standardised = (sample - trials * p) / np.sqrt(trials * p * (1 - p))
     assert_mean(standardised**2, 1.0, 2.0)
+
+
+def test_a_stream_draws_what_compiled_code_draws_from_it() -> None:
+    one, other = (noise.streams(np.random.default_rng(7), 1) for _ in range(2))
+    stream, expected = noise.Stream(one), np.empty(9)
+    draw_uniform(other, expected)
+    drawn = np.concatenate([stream.random(4), stream.random(0), stream.random(5)])
+    assert drawn.tobytes() == expected.tobytes()
+    assert one == other
