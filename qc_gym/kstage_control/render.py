@@ -75,6 +75,7 @@ def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> N
     heading, details = _heading(scenario, run, advice)
     figure.text(0.02, 0.93, heading, fontsize=14, fontweight="bold", color=INK)
     figure.text(0.02, 0.87, details.replace("-", "−"), fontsize=9.5, color=INK)
+    figure.text(0.98, 0.82, _setting(scenario), fontsize=8, color=FAINT, ha="right")
     return pixels(figure)
 
 
@@ -83,10 +84,7 @@ def describe_run(scenario: KStageControlScenario, run: Run, advice: int | None) 
     played = min(len(run.stages) - 1, MOST_DAYS)
     first = run.day - played
     levels = run.levels[len(run.stages) - 1 - played : len(run.stages) - 1]
-    lines = [
-        f"costs per item used: {scenario.inspection_cost:g} per inspection, "
-        f"{scenario.rework_cost:g} per rework, {scenario.changeover_cost:g} per stage changed",
-    ]
+    lines = [_setting(scenario)]
     if played:
         lines += [
             f"days {first + 1} to {run.day}",
@@ -94,6 +92,14 @@ def describe_run(scenario: KStageControlScenario, run: Run, advice: int | None) 
             f"stages  {_row(run.stages[-played:])}",
         ]
     return "\n".join([*lines, *_heading(scenario, run, advice)])
+
+
+def _setting(scenario: KStageControlScenario) -> str:
+    return (
+        f"{scenario.daily_demand:,g} items used a day; costs {scenario.inspection_cost:g} per "
+        f"inspection, {scenario.rework_cost:g} per rework, {scenario.changeover_cost:g} per stage "
+        "changed and item used"
+    )
 
 
 def _row(numbers: Sequence[int]) -> str:

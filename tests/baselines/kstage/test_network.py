@@ -51,7 +51,7 @@ def test_items_flow_as_the_steady_state_says(plant: Any) -> None:
         *plant,
         lots_in_pool=100_000 // lot_size,
         batches=40,
-        lots_in_batch=400_000 // lot_size,
+        lots_in_batch=250_000 // lot_size,
         seed=11,
     )
     steady = steady_state(*plant)

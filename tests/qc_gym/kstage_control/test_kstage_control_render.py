@@ -22,7 +22,8 @@ def playing(mode: str, scenario: Any = "two-suppliers") -> Any:
 def test_text_tells_the_run() -> None:
     env = playing("ansi")
     assert env.render().splitlines() == [
-        "costs per item used: 0.5 per inspection, 1.5 per rework, 0.3 per stage changed",
+        "1,200 items used a day; costs 0.5 per inspection, 1.5 per rework, 0.3 per stage changed "
+        "and item used",
         "Day 1 of 20: level 1, 0.2 nonconforming",
         "yesterday 1 stage      money 0.0000",
     ]
