@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Polygon
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
 from numpy.typing import NDArray
 
+from qc_gym.core.picture import paint
 from qc_gym.lot.dynamics import CONFORMING, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -32,7 +34,8 @@ BELIEFS = 1.0 / (1.0 + 10.0**-_GRID)
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
 # Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart, and a tint.
-INK, FAINT, BLUE, VERMILION, TINT = "#1a1a1a", "#666666", "#0072B2", "#D55E00", "#f8d7c1"
+INK, FAINT, EDGE = "#1a1a1a", "#666666", "#c8c8c8"
+BLUE, VERMILION, TINT = "#0072B2", "#D55E00", "#f8d7c1"
 TO_COME, NOT_INSPECTED, PASSED, FAILED, INSPECTED = 0, 1, 2, 3, 4
 FILLS = {
     TO_COME: "#ffffff",
@@ -40,6 +43,13 @@ FILLS = {
     PASSED: BLUE,
     FAILED: VERMILION,
     INSPECTED: "#8c8c8c",
+}
+LABELS = {
+    PASSED: "conforming",
+    FAILED: "nonconforming",
+    INSPECTED: "inspected before",
+    NOT_INSPECTED: "not inspected",
+    TO_COME: "not produced (beyond the line)",
 }
 SYMBOLS = {TO_COME: " ", NOT_INSPECTED: ".", PASSED: "o", FAILED: "x", INSPECTED: "?"}
 
@@ -74,15 +84,15 @@ class Moment(NamedTuple):
 
 def draw_episode(moment: Moment) -> NDArray[np.uint8]:
     """Return the picture of an episode, uint8 (480, 800, 3)."""
-    figure = Figure(SIZE, DPI, facecolor="white")
-    axes = figure.add_axes(AXES, facecolor="white")
-    _draw_axes(axes, moment.scenario)
-    _draw_beliefs(axes, moment)
-    _draw_legend(figure, moment)
+    figure = Figure(SIZE, DPI)
+    figure.patch.set_visible(False)
+    _draw_beliefs(figure, moment)
     _write_header(figure, moment)
-    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    figure.draw(renderer)
-    pixels = np.asarray(renderer.buffer_rgba())[..., :3].copy()
+    shown = {PASSED, FAILED, NOT_INSPECTED, *units(moment).tolist()}
+    if moment.scenario.lot_size is None:
+        shown.add(TO_COME)
+    under = _backdrop(moment.scenario, tuple(sorted(shown)), moment.thresholds is not None)
+    pixels = paint(figure, under)[..., :3].copy()
     _paint_units(pixels, moment)
     return pixels
 
@@ -262,7 +272,7 @@ def _paint_units(pixels: NDArray[np.uint8], moment: Moment) -> None:
     left, top, side = cells(moment.scenario.longest_lot)
     inner = side - (2 if side > 8 else 1)
     for x, y, kind in zip(left, top, units(moment), strict=True):
-        pixels[y : y + inner, x : x + inner] = _rgb("#c8c8c8" if kind == TO_COME else FILLS[kind])
+        pixels[y : y + inner, x : x + inner] = _rgb(EDGE if kind == TO_COME else FILLS[kind])
         if kind == TO_COME:
             pixels[y + 1 : y + inner - 1, x + 1 : x + inner - 1] = _rgb(FILLS[kind])
     if now["n"] < now["lot_size"] and not now["is_producing"] and not moment.has_ended:
@@ -275,6 +285,26 @@ def _paint_units(pixels: NDArray[np.uint8], moment: Moment) -> None:
 
 def _rgb(colour: str) -> list[int]:
     return [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+
+
+@lru_cache(maxsize=8)
+def _backdrop(
+    scenario: InspectOrStopScenario, shown: tuple[int, ...], with_policy: bool
+) -> NDArray[np.uint8]:
+    """Return what stays the same for many steps, uint8 (480, 800, 4).
+
+    ``shown`` are the kinds of units in the picture.
+    """
+    figure = Figure(SIZE, DPI, facecolor="white")
+    axes = figure.add_axes(AXES, facecolor="white")
+    _draw_axes(axes, scenario)
+    unit = np.arange(1, scenario.longest_lot + 1)
+    axes.plot(unit, log_odds(scenario.survival[1:]), color=FAINT, linewidth=1.0, linestyle=":")
+    _draw_legend(figure, shown, with_policy)
+    figure.text(0.015, 0.84, _setting(scenario), fontsize=8, color=FAINT)
+    pixels = paint(figure, np.zeros(4, np.uint8))
+    pixels.flags.writeable = False
+    return pixels
 
 
 def _draw_axes(axes: Axes, scenario: InspectOrStopScenario) -> None:
@@ -293,44 +323,16 @@ def _draw_axes(axes: Axes, scenario: InspectOrStopScenario) -> None:
     axes.spines[["left", "bottom"]].set_color(INK)
 
 
-def _draw_beliefs(axes: Axes, moment: Moment) -> None:
-    longest = moment.scenario.longest_lot
-    prior = log_odds(moment.scenario.survival[1:])
-    axes.plot(np.arange(1, longest + 1), prior, color=FAINT, linewidth=1.0, linestyle=":")
-    if moment.scenario.lot_size is None:
-        axes.axvline(moment.history[-1]["lot_size"] + 0.5, color=FAINT, linewidth=1.0)
-    asked = decisions(moment.history, moment.has_ended)
-    if len(asked) == 0:
-        return
-    unit, height = asked["n"] + 1, log_odds(asked["b"])
-    if moment.thresholds is not None:
-        known, edges = log_odds(moment.thresholds), np.append(unit, unit[-1] + 1) - 0.5
-        axes.stairs(known, edges, baseline=-LIMIT, fill=True, color=TINT, zorder=0)
-        axes.stairs(known, edges, baseline=None, color=VERMILION, linewidth=1.2)
-    axes.plot(unit, height, color=INK, linewidth=1.0, clip_on=False)
-    n, result = results(moment)
-    size = float(np.clip(300.0 / longest, 1.8, 6.0))
-    for kind, colour, marker in ((CONFORMING, BLUE, "o"), (NONCONFORMING, VERMILION, "D")):
-        here = np.isin(unit, n[result == kind])
-        style: dict[str, Any] = {"linestyle": "none", "marker": marker, "markersize": size}
-        axes.plot(unit[here], height[here], color=colour, clip_on=False, **style)
-    if belief(moment):
-        style = {"marker": "o", "markersize": 11, "fillstyle": "none", "markeredgewidth": 2.0}
-        axes.plot(unit[-1:], height[-1:], color=INK, clip_on=False, **style)
-
-
-def _draw_legend(figure: Figure, moment: Moment) -> None:
+def _draw_legend(figure: Figure, shown: tuple[int, ...], with_policy: bool) -> None:
     """Draw the legend below the axes, where it hides nothing."""
-    labels = {PASSED: "conforming", FAILED: "nonconforming", NOT_INSPECTED: "not inspected"}
-    if moment.scenario.lot_size is None:
-        labels[TO_COME] = "not produced (beyond the line)"
     handles: list[Line2D | Patch] = [
-        Patch(facecolor=FILLS[kind], edgecolor="#c8c8c8", label=label)
-        for kind, label in labels.items()
+        Patch(facecolor=FILLS[kind], edgecolor=EDGE, label=LABELS[kind])
+        for kind in LABELS
+        if kind in shown
     ]
     handles.append(Line2D([], [], color=INK, label="belief from the results before"))
     handles.append(Line2D([], [], color=FAINT, linestyle=":", label="before any result"))
-    if moment.thresholds is not None:
+    if with_policy:
         handles.append(Patch(facecolor=TINT, edgecolor=VERMILION, label="policy: stop"))
     figure.legend(
         handles=handles,
@@ -343,11 +345,42 @@ def _draw_legend(figure: Figure, moment: Moment) -> None:
     )
 
 
+def _draw_beliefs(figure: Figure, moment: Moment) -> None:
+    """Draw the belief and the thresholds over the axes of the backdrop."""
+    longest, size = moment.scenario.longest_lot, int(moment.history[-1]["lot_size"])
+    place = BboxTransform(
+        Bbox.from_extents(0.5, -LIMIT, longest + 0.5, LIMIT),
+        TransformedBbox(Bbox.from_bounds(*AXES), figure.transFigure),
+    )
+    artists: list[Line2D | Patch] = []
+    if moment.scenario.lot_size is None:
+        artists.append(Line2D([size + 0.5] * 2, [-LIMIT, LIMIT], color=FAINT, linewidth=1.0))
+    asked = decisions(moment.history, moment.has_ended)
+    unit, height = asked["n"] + 1, log_odds(asked["b"])
+    if moment.thresholds is not None and len(asked) > 0:
+        x = np.stack([unit - 0.5, unit + 0.5], axis=1).ravel()
+        y = np.repeat(log_odds(moment.thresholds), 2)
+        corners = [(x[0], -LIMIT), *zip(x, y, strict=True), (x[-1], -LIMIT)]
+        artists.append(Polygon(corners, facecolor=TINT, edgecolor="none"))
+        artists.append(Line2D(x, y, color=VERMILION, linewidth=1.2))
+    artists.append(Line2D(unit, height, color=INK, linewidth=1.0))
+    n, result = results(moment)
+    style: dict[str, Any] = {"linestyle": "none", "markersize": np.clip(300.0 / longest, 1.8, 6.0)}
+    for kind, colour, marker in ((CONFORMING, BLUE, "o"), (NONCONFORMING, VERMILION, "D")):
+        here = np.isin(unit, n[result == kind])
+        artists.append(Line2D(unit[here], height[here], color=colour, marker=marker, **style))
+    if belief(moment):
+        style = {"marker": "o", "markersize": 11, "fillstyle": "none", "markeredgewidth": 2.0}
+        artists.append(Line2D(unit[-1:], height[-1:], color=INK, **style))
+    for artist in artists:
+        artist.set_transform(place)
+        figure.add_artist(artist)
+
+
 def _write_header(figure: Figure, moment: Moment) -> None:
     figure.text(0.015, 0.94, counts(moment), fontsize=12, fontweight="bold", color=INK)
     told = f"{belief(moment)}      {_account(moment).replace('-', '−')}".strip()
     figure.text(0.015, 0.885, told, fontsize=9.5, color=INK)
-    figure.text(0.015, 0.84, _setting(moment.scenario), fontsize=8, color=FAINT)
     if moment.advice is not None:
         figure.text(
             0.98,
