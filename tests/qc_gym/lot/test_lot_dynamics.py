@@ -320,6 +320,7 @@ def test_a_lot_is_the_same_whether_given_or_produced() -> None:
         for _ in range(size):
             assert (given.states[going] == made.states[going]).all()
             one, other = (env.step(np.ones(300, np.int64)) for env in (given, made))
+            assert (given.states[going] == made.states[going]).all()
             for i in (1, 2):
                 assert (one[i][going] == other[i][going]).all()
             ended = one[2]
