@@ -16,6 +16,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 ENVIRONMENTS = {
     "qc_gym/SequentialSampling-v0": "qc_gym.sampling.env:SequentialSampling",
     "qc_gym/Assembly-v0": "qc_gym.assembly.env:Assembly",
+    "qc_gym/InspectOrStop-v0": "qc_gym.lot.env:InspectOrStop",
 }
 """Environment id → where its scalar (``…Env``) and vector (``…VectorEnv``) classes are."""
 

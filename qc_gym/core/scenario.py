@@ -285,8 +285,9 @@ class ScenarioRange:
             for name in path:
                 value = value[name]
             if "choices" in spread:
-                choices = list(spread["choices"])
-                features.append(choices.index(value) / max(len(choices) - 1, 1))
+                # Of their hashable forms: a choice that is a list is a tuple in the scenario.
+                choices = [_hashable(one) for one in spread["choices"]]
+                features.append(choices.index(_hashable(value)) / max(len(choices) - 1, 1))
             else:
                 features.append((value - spread["low"]) / (spread["high"] - spread["low"]))
         return np.array(features, np.float32)
