@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -66,6 +67,17 @@ class Printed:
     def agrees(self, value: float) -> bool:
         """Return whether a value rounds to the printed digits."""
         return abs(self.in_unit(value) - self.value) <= self.half_digit * (1.0 + _TIE)
+
+    def slip(self, value: float) -> str:
+        """Return by which slip of rounding a value that does not agree becomes the printed one."""
+        exact = Decimal(repr(self.in_unit(value)))
+        digit, finer = Decimal(1).scaleb(-self.decimals), Decimal(1).scaleb(-self.decimals - 1)
+        once = exact.quantize(finer, ROUND_HALF_UP)
+        if float(exact.quantize(digit, ROUND_DOWN)) == self.value:
+            return "cut off, not rounded"
+        if float(once.quantize(digit, ROUND_HALF_UP)) == self.value:
+            return f"rounded twice, first to {once}"
+        return ""
 
     def show(self, value: float) -> str:
         """Return a value as it would be printed with two more digits."""
@@ -164,12 +176,16 @@ class Entry:
 
     @property
     def note(self) -> str:
-        """The bound that is broken, the inputs that are missing, and the reason."""
+        """The bound that is broken, the missing inputs, a slip of rounding, and the reason."""
         yet = "yet " if self.verdict is Verdict.REPRODUCED else ""
         parts = [f"{yet}{self.bound}"] if self.is_bound_broken else []
         if self.missing:
             parts.append("not printed: " + ", ".join(self.missing))
-        return "; ".join([*parts, self.reason] if self.reason else parts)
+        number = self.number
+        if self.verdict is Verdict.NOT_DERIVABLE and number and not isinstance(self.ours, str):
+            assert self.ours is not None
+            parts.append(number.slip(self.ours))
+        return "; ".join(part for part in [*parts, self.reason] if part)
 
     def row(self) -> dict[str, str]:
         """Return the entry as a row of a table."""
@@ -284,8 +300,15 @@ class Ledger:
         return {title: rows for title, rows in tables.items() if rows}
 
     def record(self) -> dict[str, Any]:
-        """Return the ledger for a program to read."""
-        return {"paper": self.paper, "title": self.title, "counts": self.counts(), **self.tables()}
+        """Return the ledger for a program to read: our values as numbers, where they are."""
+        return {
+            "paper": self.paper,
+            "title": self.title,
+            "counts": self.counts(),
+            "entries": [{**entry.row(), "ours": entry.ours} for entry in self.entries],
+            "policies": [{**asdict(policy), "regret": policy.regret} for policy in self.policies],
+            "plans": [asdict(plan) for plan in self.plans],
+        }
 
 
 def _unsigned(value: float) -> float:

@@ -39,7 +39,7 @@ PRINTED_TABLE_4 = (
 )
 SAMPLING: Mapping[str, float | None] = {"p0": 0.10, "p1": None, "alpha": None, "beta": None}
 """The inputs of Section 3; None where the paper prints no value."""
-SAVINGS: Mapping[str, float | None] = {"cost compared with": None, "lot size": None}
+SAVINGS: Mapping[str, float | None] = {"the policy compared with": None, "the lot size": None}
 """The inputs of the savings that the abstract claims."""
 
 Polynomial = Mapping[frozenset[str], float]
@@ -102,9 +102,7 @@ def ledger() -> Ledger:
 
 def published_decisions() -> tuple[Decision, ...]:
     """Return the six decisions of Table 4."""
-    return tuple(
-        Decision(*(flag == "yes" for flag in text.split(", "))) for text, _ in PRINTED_TABLE_4
-    )
+    return tuple(Decision.parse(text) for text, _ in PRINTED_TABLE_4)
 
 
 def implied_lot_sizes() -> list[float]:
@@ -189,13 +187,17 @@ def _table_4() -> list[Entry]:
         case = case_of(preset)
         best, value = solve_by_program(case)
         theirs = printed_profit(case, published_decisions()[i - 1])
-        reason = "" if str(best) == decision else (
-            f"per product the objective gives {value:.4g}, and {theirs:.4g} for the printed decision"
+        reason = (
+            ""
+            if str(best) == decision
+            else (
+                f"per product the objective gives {value:.4g}, and {theirs:.4g} for the printed decision"
+            )
         )
         entries.append(Entry("Table 4", f"case {i}, decision", decision, str(best), reason))
         reason = (
-            f"{value:.4g} per product, so N = {sizes[i - 1]:,.1f}; the six need from {min(sizes):,.1f} "
-            f"to {max(sizes):,.1f}, and ours is by the nearest to all, {nearest:,.1f}"
+            f"{value:.4g} per product: N = {sizes[i - 1]:,.1f} here, {min(sizes):,.1f} to "
+            f"{max(sizes):,.1f} over the six; ours is by the nearest to all, {nearest:,.1f}"
         )
         entries.append(Entry("Table 4", f"case {i}, profit", profit, nearest * value, reason))
     return entries

@@ -83,9 +83,7 @@ def ledger() -> Ledger:
 
 def published_decisions() -> tuple[Decision, ...]:
     """Return the six decisions of Table 1."""
-    return tuple(
-        Decision(*(flag == "1" for flag in text.split(", "))) for text, _ in PRINTED_TABLE_1
-    )
+    return tuple(Decision.parse(text, yes="1") for text, _ in PRINTED_TABLE_1)
 
 
 def _sampling() -> list[Entry]:
@@ -136,7 +134,9 @@ def _plans() -> list[PlanRisks]:
     for margin in MARGINS:
         size = precision_sample_size(NOMINAL_RATE, margin, CONFIDENCE)
         plan = one_sided_test_plan(size, NOMINAL_RATE, CONFIDENCE)
-        plans.append(_risks(f"Figure 1, d = {margin:.2f}", plan, NOMINAL_RATE, NOMINAL_RATE + margin))
+        plans.append(
+            _risks(f"Figure 1, d = {margin:.2f}", plan, NOMINAL_RATE, NOMINAL_RATE + margin)
+        )
     for rate in ACTUAL_RATES:
         size = power_sample_size(NOMINAL_RATE, rate, POWER)
         plan = one_sided_test_plan(size, NOMINAL_RATE, 0.5)

@@ -28,6 +28,14 @@ class Decision(NamedTuple):
     inspect_product: bool
     dismantle: bool
 
+    @classmethod
+    def parse(cls, text: str, yes: str = "yes") -> Decision:
+        """Return the decision that a paper prints, such as "no, no, yes, yes"."""
+        inspect_part_1, inspect_part_2, inspect_product, dismantle = (
+            flag == yes for flag in text.split(", ")
+        )
+        return cls(inspect_part_1, inspect_part_2, inspect_product, dismantle)
+
     def __str__(self) -> str:
         return ", ".join("yes" if flag else "no" for flag in self)
 
@@ -57,9 +65,7 @@ def scenario_of(preset: str) -> AssemblyScenario:
 def case_of(preset: str) -> Case:
     """Return the numbers of one of ``CASES``."""
     scenario = scenario_of(preset)
-    part_1, part_2, product_ = (
-        scenario.nodes[name] for name in ("part_1", "part_2", "product")
-    )
+    part_1, part_2, product_ = (scenario.nodes[name] for name in ("part_1", "part_2", "product"))
     assert product_.dismantle_cost is not None
     return Case(
         (part_1.defect_rate, part_2.defect_rate, product_.defect_rate),
