@@ -16,6 +16,7 @@ import baselines
 from baselines.assembly import evaluate_static
 from baselines.assembly.static import Flags, assemblies
 from baselines.papers.cumcm_2024b_model import (
+    READINGS,
     best_by_recursion,
     best_of_tree,
     decisions_as_arrays,
@@ -24,6 +25,7 @@ from baselines.papers.cumcm_2024b_model import (
     posterior_of,
     printed_profits,
     profits_by_all_readings,
+    readings_that_choose,
     with_rates,
 )
 from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth
@@ -217,8 +219,10 @@ def _scenario_entries(
     if where == "Table 2" and chosen.inspect_product:
         reason = "; ".join(text for text in (_contradiction(preset, chosen), reason) if text)
     bound = Bound(*_most(preset, chosen))
+    count = readings_that_choose(scenario, chosen)
+    choosing = f"the printed ones are best by {count} of {len(READINGS)} readings"
     return [
-        Entry(where, f"{what}, decisions", decision, ours),
+        Entry(where, f"{what}, decisions", decision, ours, choosing),
         Entry(where, f"{what}, profit", profit, value, reason, bound),
     ]
 

@@ -131,6 +131,14 @@ def profits_by_all_readings(scenario: AssemblyScenario, decision: Decision) -> l
     ]
 
 
+def readings_that_choose(scenario: AssemblyScenario, decision: Decision) -> int:
+    """Return by how many of ``READINGS`` a decision is the best of the sixteen, or as good."""
+    chosen = DECISIONS.index(decision)
+    arrays = decisions_as_arrays()
+    profits = [printed_profits(scenario, *arrays, reading=reading)[:, 0] for reading in READINGS]
+    return sum(bool(each[chosen] > each.max() - 1e-9) for each in profits)
+
+
 def posterior_of(rate: float) -> tuple[float, float]:
     """Return a and b of the Beta posterior of an estimated rate, Section 4.1."""
     count = round(rate * SAMPLE_SIZE)

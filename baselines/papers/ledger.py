@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from baselines.core.scoring import OracleError
+from baselines.sampling.plans import SingleSamplingPlan
 
 # A value half-way between two printed digits may be rounded either way, and is itself rounded.
 _TIE = 1e-9
@@ -246,6 +247,14 @@ class PlanRisks:
     consumer_risk: float
     asn_good: float
     asn_bad: float
+
+    @classmethod
+    def of_single(cls, where: str, plan: SingleSamplingPlan, good: float, bad: float) -> PlanRisks:
+        """Return the record of a single sampling plan, which always inspects its whole sample."""
+        size = plan.sample_size
+        at_good, at_bad = plan.acceptance_probability([good, bad]).tolist()
+        name = f"n = {size}, c = {plan.acceptance_number}"
+        return cls(where, name, good, bad, 1.0 - at_good, at_bad, float(size), float(size))
 
     def row(self) -> dict[str, str]:
         """Return the record as a row of a table."""

@@ -10,14 +10,17 @@ dismantling saves the return's loss but recovers no part.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from itertools import product
 
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.special import ndtri
 
-from baselines.papers.ledger import Entry, Ledger, PolicyWorth
+from baselines.papers import cumcm_2024b
+from baselines.papers.ledger import Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
     DECISIONS,
@@ -26,6 +29,7 @@ from baselines.papers.two_parts import (
     case_of,
     worth_of_decision,
 )
+from baselines.sampling.plans import SingleSamplingPlan, normal_approximation_plan
 
 NAME = "liu-2025"
 TITLE = "X. Liu: Decision Optimization Model for Electronic Product Production, 2025"
@@ -97,12 +101,25 @@ def solve_by_program(case: Case) -> tuple[Decision, float]:
 
 def ledger() -> Ledger:
     """Return what the paper prints beside what is computed here."""
-    return Ledger(NAME, TITLE, [*_inputs(), *_table_4()], _policies())
+    return Ledger(NAME, TITLE, [*_inputs(), *_table_4()], _policies(), _plans())
 
 
 def published_decisions() -> tuple[Decision, ...]:
     """Return the six decisions of Table 4."""
     return tuple(Decision.parse(text) for text, _ in PRINTED_TABLE_4)
+
+
+def plan_of_printed_equation(
+    good: float, bad: float, producer_risk: float, consumer_risk: float
+) -> SingleSamplingPlan:
+    """Return the plan of equation 11 as printed, with p0 where n p0 is meant, and equation 8.
+
+    With σ² = p (1 − p) it asks that n p1 − (z_α σ0 + z_β σ1) √n − p0 ≥ 0.
+    """
+    spread = -float(ndtri(producer_risk)) * math.sqrt(good * (1.0 - good))
+    total = spread - float(ndtri(consumer_risk)) * math.sqrt(bad * (1.0 - bad))
+    size = math.ceil(((total + math.sqrt(total**2 + 4.0 * bad * good)) / (2.0 * bad)) ** 2)
+    return SingleSamplingPlan(size, math.ceil(size * good + spread * math.sqrt(size)))
 
 
 def implied_lot_sizes() -> list[float]:
@@ -201,6 +218,17 @@ def _table_4() -> list[Entry]:
         )
         entries.append(Entry("Table 4", f"case {i}, profit", profit, nearest * value, reason))
     return entries
+
+
+def _plans() -> list[PlanRisks]:
+    """Return the designs of Section 3 for the rates and risks that the report [R] assumes."""
+    good, bad = cumcm_2024b.GOOD, cumcm_2024b.BAD
+    asked = good, bad, cumcm_2024b.PRODUCER_RISK, cumcm_2024b.CONSUMER_RISK
+    meant, printed = normal_approximation_plan(*asked), plan_of_printed_equation(*asked)
+    return [
+        PlanRisks.of_single("Eqs. 6-11 as derived, inputs of [R]", meant, good, bad),
+        PlanRisks.of_single("Eq. 11 as printed, inputs of [R]", printed, good, bad),
+    ]
 
 
 def _policies() -> list[PolicyWorth]:

@@ -24,7 +24,6 @@ from baselines.papers.two_parts import (
     worth_of_decision,
 )
 from baselines.sampling.plans import (
-    SingleSamplingPlan,
     one_sided_test_plan,
     power_sample_size,
     precision_sample_size,
@@ -135,17 +134,12 @@ def _plans() -> list[PlanRisks]:
         size = precision_sample_size(NOMINAL_RATE, margin, CONFIDENCE)
         plan = one_sided_test_plan(size, NOMINAL_RATE, CONFIDENCE)
         plans.append(
-            _risks(f"Figure 1, d = {margin:.2f}", plan, NOMINAL_RATE, NOMINAL_RATE + margin)
+            PlanRisks.of_single(
+                f"Figure 1, d = {margin:.2f}", plan, NOMINAL_RATE, NOMINAL_RATE + margin
+            )
         )
     for rate in ACTUAL_RATES:
         size = power_sample_size(NOMINAL_RATE, rate, POWER)
         plan = one_sided_test_plan(size, NOMINAL_RATE, 0.5)
-        plans.append(_risks(f"Figure 2, p1 = {rate:.2f}", plan, rate, NOMINAL_RATE))
+        plans.append(PlanRisks.of_single(f"Figure 2, p1 = {rate:.2f}", plan, rate, NOMINAL_RATE))
     return plans
-
-
-def _risks(where: str, plan: SingleSamplingPlan, good: float, bad: float) -> PlanRisks:
-    size, number = plan.sample_size, plan.acceptance_number
-    at_good, at_bad = plan.acceptance_probability([good, bad]).tolist()
-    name = f"n = {size}, c = {number}"
-    return PlanRisks(where, name, good, bad, 1.0 - at_good, at_bad, float(size), float(size))

@@ -12,7 +12,6 @@ import gymnasium as gym
 import numpy as np
 
 import baselines
-import qc_gym  # noqa: F401  registers the environments
 from baselines.assembly import evaluate_static
 from baselines.papers.ledger import PolicyWorth
 from qc_gym.assembly.scenario import AssemblyScenario
