@@ -119,21 +119,28 @@ def question(moment: Moment) -> str:
     i = int(state["asked"])
     if moment.delivered:
         return f"{order[i]} is delivered"
-    if state["status"][i] != BAD:
-        asked = " is finished: ship" if i == len(order) - 1 else ": use"
-        return f"{order[i]}{asked} it or inspect it?"
-    if "dismantle" in answers(moment.scenario, state):
-        return f"{order[i]} is bad: scrap it or dismantle it?"
-    return f"{order[i]} is bad: scrap it (it failed too often)"
+    possible = list(dict.fromkeys(answers(moment.scenario, state)))
+    situation = " is finished: " if i == len(order) - 1 else ": "
+    if state["status"][i] == BAD:
+        situation = " is bad: "
+        if possible == ["scrap"]:
+            return f"{order[i]} is bad: scrap it (it failed too often)"
+    *others, final = (f"{answer} it" for answer in possible)
+    return f"{order[i]}{situation}{', '.join(others)} or {final}?"
 
 
-def answers(scenario: AssemblyScenario, state: np.void) -> tuple[str, str]:
-    """Return what the two answers to the question come to."""
+def answers(scenario: AssemblyScenario, state: np.void) -> tuple[str, str, str]:
+    """Return what the three answers to the question come to."""
     i = int(state["asked"])
     if state["status"][i] == BAD:
         too_often = state["failures"][i] > scenario.max_blind_failures
-        return "scrap", "scrap" if too_often else "dismantle"
-    return "ship" if i == len(scenario.order) - 1 else "use", "inspect"
+        return "scrap", "scrap" if too_often else "dismantle", "scrap"
+    use = "ship" if i == len(scenario.order) - 1 else "use"
+    return (
+        use,
+        "inspect",
+        "discard" if scenario.discard_recovered and state["recovered"][i] else use,
+    )
 
 
 def happened(moment: Moment) -> str:
@@ -150,7 +157,12 @@ def happened(moment: Moment) -> str:
             return f"{name} inspected: good"
         is_part = moment.scenario.nodes[name].children is None
         return f"{name} inspected: bad{', thrown away' if is_part else ''}"
-    done = {"use": "used as it is", "scrap": "scrapped", "dismantle": "dismantled"}
+    done = {
+        "use": "used as it is",
+        "discard": "thrown away untested",
+        "scrap": "scrapped",
+        "dismantle": "dismantled",
+    }
     return f"{name} {done[answer]}"
 
 

@@ -259,7 +259,10 @@ class ScenarioRange:
             self._at(dict(zip(self.ranges, corner, strict=True))).kernel for corner in corners
         ]
         if any(kernel != kernels[0] for kernel in kernels):
-            raise ScenarioError("scenario: those of a range must be of the same size")
+            names = ", ".join(".".join(path) for path in self.ranges)
+            raise ScenarioError(
+                f"{names}: all scenarios of a range must have states and actions of one size"
+            )
         self.kernel = kernels[0]
 
     def draw(self, generator: np.random.Generator) -> Scenario:
