@@ -23,7 +23,7 @@ from baselines.sampling.plans import SingleSamplingPlan
 
 # A value half-way between two printed digits may be rounded either way, and is itself rounded.
 _TIE = 1e-9
-_NUMBER = re.compile(r"([-−]?)([\d,]+)(?:\.(\d+))?(%?)")
+_NUMBER = re.compile(r"([-−]?)(\d[\d,]*)(?:\.(\d+))?(%?)")
 
 
 class Verdict(StrEnum):

@@ -173,7 +173,9 @@ def _claims(current: SteadyState, previous: SteadyState) -> list[Entry]:
     above = f"more than {PRINTED_OVERESTIMATE:.0%}"
     plants = _many_plants()
     always = overestimates_everywhere(plants)
-    conjecture = f"proved in the docstring of this module, and seen at {len(plants)} plants"
+    conjecture = (
+        f"proved in the docstring of baselines.papers.yang_2010, and seen at {len(plants)} plants"
+    )
     return [
         Entry("Section 4", "NRW", PRINTED_REWORKS, float(current.reworks[0])),
         Entry(

@@ -12,7 +12,7 @@ import pytest
 import baselines
 from baselines import papers
 from baselines.papers import Entry, Verdict
-from baselines.papers.cumcm_2024b import published_decisions
+from baselines.papers.cumcm_2024b import DATA_SAYS, published_decisions
 from baselines.papers.cumcm_2024b_model import (
     READINGS,
     Reading,
@@ -245,7 +245,7 @@ def test_table_3() -> None:
     assert one.verdict is Verdict.IMPOSSIBLE
     assert one.bound is not None
     assert one.bound.limit == 200 - (2 + 8 + 12 + 2 + 8 + 12 + 8 + 12) - 4 * 8 == 104
-    quoted = {name for name, x in table.items() if x.note == "the data" and x.ours is not None}
+    quoted = {name for name, x in table.items() if x.note == DATA_SAYS and x.ours is not None}
     wrong = {name for name in quoted if table[name].verdict is not Verdict.REPRODUCED}
     assert wrong == {"inspection cost of semi_product_1", "inspection cost of product"}
     worth = next(x for x in papers.ledger(NAME).policies if x.problem == "cumcm-8part")
