@@ -9,9 +9,11 @@ C_path down; it is read here as what its Section 2.3 says:
   the purchase of its parts (V(S') = V(S) + C_buy), which are as good as new ones;
 - an uninspected bad product comes back: all that it cost is lost.
 
-``READINGS`` are the eight ways of leaving these three out; none gives any profit of Table 2. The exact
-model (models.md, section 2) differs: recovered parts carry what has been learnt, and a product that
-comes back is dismantled too.
+``READINGS`` are the eight ways of counting or not that a bad part is bought again, that recovered parts
+save their purchase, and that a bad product is made again; none gives any profit of Table 2. (Section 2.3
+writes V_no_inspect with (1 − P_fail) price where Section 2.2 has the price: P_fail · price is left out.)
+The exact model (models.md, section 2) differs: recovered parts carry what has been learnt, and a product
+that comes back is dismantled too.
 """
 
 from __future__ import annotations

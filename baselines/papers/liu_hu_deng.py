@@ -5,7 +5,8 @@ bad ones dismantled or not (s4). Its recursion is Section III.B, equations (1)â€
 as printed. Its economics is not that of the exact model (models.md, section 2): an untested product is
 sold at the full price whether it is good or not; the loss of a return is charged for the products' own
 rate only, and once more for each untested part; what is dismantled is credited with the price of new
-parts, without a product being made from them. So its return *grows* with the defect rate.
+parts, without a product being made from them. So its return can *grow* with the defect rate: case 2 is
+case 1 with twice the rates. The values of Figure 1 are only in its picture, which is drawn again.
 """
 
 from __future__ import annotations

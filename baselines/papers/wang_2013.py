@@ -50,6 +50,7 @@ EXAMPLE_3: Mapping[str, float | None] = {
     "setup cost": None,
 }
 PRINTED_EXAMPLE_2 = {"threshold of Lemma 1": "0.0667", "first unit not to be inspected": "54"}
+PRINTED_TREND = "decreasing"
 PRINTED_EXAMPLE_3: Mapping[int, Mapping[str, str]] = {
     1200: {"lot size": "59", "unmet demand": "7.5833", "cost": "199.0653"},
     3600: {"unmet demand": "7.7803", "cost": "199.4059"},
@@ -79,6 +80,7 @@ class Factory(NamedTuple):
         return shares
 
 
+_UNITS = 60
 OWN = Factory(0.95, 0.2, 0.98, 1.2, 20, 1.0, 4.0, 0.5, 10.0)
 
 
@@ -183,9 +185,17 @@ def _missing(inputs: Mapping[str, float | None]) -> tuple[str, ...]:
 
 def _example_2() -> list[Entry]:
     missing = _missing(EXAMPLE_2)
+    falls = bool((np.diff(OWN.survival(_UNITS)) < 0.0).all())
+    trend = PRINTED_TREND if falls else f"not {PRINTED_TREND}"
+    reason = (
+        "its expectation is the survival function F, whatever the inputs; here of our own example"
+    )
     return [
-        Entry("Example 2", what, printed, None, missing=missing)
-        for what, printed in PRINTED_EXAMPLE_2.items()
+        *(
+            Entry("Example 2", what, printed, None, missing=missing)
+            for what, printed in PRINTED_EXAMPLE_2.items()
+        ),
+        Entry("Figure 1", "average belief from unit to unit", PRINTED_TREND, trend, reason),
     ]
 
 

@@ -117,9 +117,10 @@ def test_averages_of_whole_numbers() -> None:
 
 def test_ledger() -> None:
     entries = papers.ledger("wang-2013").entries
-    (difference,) = (one for one in entries if one.ours is not None)
+    trend, difference = (one for one in entries if one.ours is not None)
+    assert (trend.where, trend.verdict) == ("Figure 1", Verdict.REPRODUCED)
     assert difference.ours == pytest.approx(207.8792 / 199.5970 - 1)
     assert difference.verdict is Verdict.REPRODUCED
-    others = [one for one in entries if one is not difference]
+    others = [one for one in entries if one not in (trend, difference)]
     assert {one.printed for one in others} >= {"0.0667", "54", "59", "31", "199.0653", "207.8792"}
     assert {one.verdict for one in others} == {Verdict.INPUTS_NOT_PRINTED}
