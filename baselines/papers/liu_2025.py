@@ -74,7 +74,7 @@ def solve_by_program(case: Case) -> tuple[Decision, float]:
     Each product of decisions becomes a variable z with z ≤ each of them and z ≥ their sum minus their
     number plus 1.
     """
-    objective = _objective(case)
+    objective = objective_terms(case)
     names = ["x1", "x2", "xf", "xd"]
     products = [term for term in objective if len(term) > 1]
     count = len(names) + len(products)
@@ -137,7 +137,7 @@ def nearest_lot_size() -> float:
     return 2.0 / (1.0 / min(sizes) + 1.0 / max(sizes))
 
 
-def _objective(case: Case) -> Polynomial:
+def objective_terms(case: Case) -> Polynomial:
     """Return the printed objective as a polynomial, by the same factors as ``printed_profit``."""
     x1, x2, xf, xd = ({frozenset([name]): 1.0} for name in ("x1", "x2", "xf", "xd"))
     p1, p2, pf = case.defect_rates

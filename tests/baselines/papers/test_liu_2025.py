@@ -12,6 +12,7 @@ from baselines.papers import Verdict
 from baselines.papers.liu_2025 import (
     implied_lot_sizes,
     nearest_lot_size,
+    objective_terms,
     printed_profit,
     solve_by_listing,
     solve_by_program,
@@ -35,6 +36,22 @@ def test_the_objective_by_hand() -> None:
     assert printed_profit(case_of("cumcm-5"), Decision(False, True, True, False)) == pytest.approx(
         56 * 0.72 - 28 - 2 - 0.2 - 0.28 * 10
     )
+
+    # Case 1, all yes: 56·.9³ sold; .1·2 and .1·3 for tests; .1 + .9·.1 dismantled at 5.
+    assert printed_profit(case_of("cumcm-1"), Decision(True, True, True, True)) == pytest.approx(
+        56 * 0.729 - 31 - 0.5 - 0.19 * 5
+    )
+
+
+@pytest.mark.parametrize("preset", CASES)
+def test_the_linearised_objective_is_the_printed_one(preset: str) -> None:
+    terms = objective_terms(case_of(preset))
+    for decision in DECISIONS:
+        taken = {
+            name for name, flag in zip(("x1", "x2", "xf", "xd"), decision, strict=True) if flag
+        }
+        value = sum(coefficient for term, coefficient in terms.items() if term <= taken)
+        assert value == pytest.approx(printed_profit(case_of(preset), decision), abs=1e-12)
 
 
 @pytest.mark.parametrize(("preset", "value"), [*zip(CASES, PER_UNIT, strict=True)])
