@@ -1,0 +1,1 @@
+"""K-stage inspection: how many stages of inspection and rework a plant runs, once for all."""

@@ -1,0 +1,216 @@
+"""The steady state of the K-stage inspection network, for any number of plants at once.
+
+The network is that of Yang (2010). New items, a fraction p0 of them nonconforming, pass K stages of
+inspection, each followed by the rework of what it finds; rework leaves a fraction pR nonconforming.
+They are pooled with what comes back and packed into lots of N, of which n items are inspected. A lot
+without a nonconforming item among those is delivered; any other is re-inspected to the last item.
+What re-inspection and the customer find is reworked and pooled again.
+
+With p_K = p0 pR^K after the stages and λ = n/N, the fraction nonconforming in the pool is the root
+of p_K (1 − (1−λ)x)(1−x)^n = (1−pR) x (equation 10 there). In the odds w = x/(1−x), and with
+a = p_K/(1−pR), this is
+
+    w (1+w)^n = a (1+λw),
+
+where nothing is subtracted, so that its logarithm gives w to full relative precision however small
+a is. The model that Yang compares with is the same equation with λ = 0.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SteadyState:
+    """Fractions nonconforming, and items a day, in the steady state; arrays of one shape.
+
+    Attributes
+    ----------
+    stages_fraction
+        p_K, of the items that leave the stages.
+    pool_fraction
+        p_E, of the items in the pool from which lots are made.
+    outgoing_fraction
+        The average outgoing quality (AOQ), of the items that the customer gets.
+    pooled
+        N_E, items packed into lots.
+    stage_inspections, source_inspections, reinspections
+        NIN1, NIN2, NIN3: items inspected in the stages, in samples of lots, in rejected lots.
+    reworks
+        NRW, items reworked, wherever that is; the same for every K.
+    """
+
+    stages_fraction: Array
+    pool_fraction: Array
+    outgoing_fraction: Array
+    pooled: Array
+    stage_inspections: Array
+    source_inspections: Array
+    reinspections: Array
+    reworks: Array
+
+    @property
+    def inspections(self) -> Array:
+        """Items inspected a day, NIN1 + NIN2 + NIN3."""
+        return self.stage_inspections + self.source_inspections + self.reinspections
+
+    def cost(self, inspection_cost: float | Array, rework_cost: float | Array) -> Array:
+        """Return the money spent a day on inspection and rework, at costs per item."""
+        return inspection_cost * self.inspections + rework_cost * self.reworks
+
+
+def steady_state(
+    fraction_defective: ArrayLike,
+    rework_fraction_defective: ArrayLike,
+    lot_size: ArrayLike,
+    sample_size: ArrayLike,
+    stages: ArrayLike,
+    daily_demand: ArrayLike = 1.0,
+) -> SteadyState:
+    """Return the steady state (Yang 2010, section 3; models.md, section 4).
+
+    The arguments are numbers or arrays that broadcast together; all K of one plant are
+    ``stages=numpy.arange(max_stages + 1)``.
+
+    Parameters
+    ----------
+    fraction_defective, rework_fraction_defective
+        p0 and pR: fractions nonconforming of new and of reworked items, strictly within (0, 1).
+    lot_size, sample_size
+        N and n, whole numbers, 1 ≤ n ≤ N.
+    stages
+        K, whole numbers, at least 0.
+    daily_demand
+        Q, conforming items that the customer uses a day, above 0.
+
+    Raises
+    ------
+    ValueError
+        An argument out of range; the message names it.
+    """
+    p0, pr, lot, sample, k, demand = _checked(
+        fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
+    )
+    return _flows(p0, pr, lot, sample, k, demand, sample)
+
+
+def earlier_steady_state(
+    fraction_defective: ArrayLike,
+    rework_fraction_defective: ArrayLike,
+    lot_size: ArrayLike,
+    sample_size: ArrayLike,
+    stages: ArrayLike,
+    daily_demand: ArrayLike = 1.0,
+) -> SteadyState:
+    """Return the steady state as Yang & Kim (2009) have it; arguments as of :func:`steady_state`.
+
+    They take the number of nonconforming items in a lot as a constant: p_K (1−x)^(n+1) = (1−pR) x,
+    and the AOQ is x itself (Yang 2010, section 4; models.md, section 4).
+    """
+    p0, pr, lot, sample, k, demand = _checked(
+        fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
+    )
+    return _flows(p0, pr, lot, sample, k, demand, np.zeros_like(lot))
+
+
+def _flows(
+    p0: Array, pr: Array, lot: Array, sample: Array, k: Array, demand: Array, known: Array
+) -> SteadyState:
+    """Return the steady state of checked arrays of one shape.
+
+    ``known`` is how many items of an accepted lot are known to conform: n, or 0 in the earlier model.
+    """
+    stages_fraction = p0 * pr**k
+    scale = stages_fraction / (1.0 - pr)
+    odds = np.empty(scale.shape)
+    _solve_odds(scale.ravel(), sample.ravel(), (known / lot).ravel(), odds.reshape(-1))
+    pool_fraction = odds / (1.0 + odds)
+    # Where p_K is too small for a float64 the pool holds what the stages deliver, and no more.
+    ratio = np.divide(scale, pool_fraction, out=np.ones_like(scale), where=pool_fraction > 0.0)
+    pooled = demand * ratio
+    earlier_stages = -np.expm1((k - 1.0) * np.log(pr))  # 1 − pR^(K−1)
+    return SteadyState(
+        stages_fraction=stages_fraction,
+        pool_fraction=pool_fraction,
+        outgoing_fraction=(lot - known) / lot * pool_fraction,
+        pooled=pooled,
+        stage_inspections=np.where(k > 0.0, demand * (1.0 + p0 * earlier_stages / (1.0 - pr)), 0.0),
+        source_inspections=sample / lot * pooled,
+        reinspections=-np.expm1(-sample * np.log1p(odds)) * pooled,
+        reworks=p0 * demand / (1.0 - pr),
+    )
+
+
+@njit(cache=True, error_model="numpy")
+def _solve_odds(scale, sample, share, odds):  # type: ignore[no-untyped-def]
+    """Write the root w of w (1+w)^n = a (1+λw) for each a, n ≥ 1, λ ≤ 1; arrays of one length.
+
+    Newton's method on log w + n log(1+w) − log a − log(1+λw) as a function of log w, where the
+    slope lies between 1 and n + 1; a step that leaves the bracket is replaced by bisection.
+    """
+    for i in range(len(scale)):
+        a, n, part = scale[i], sample[i], share[i]
+        low, high = 0.0, a  # 1 + λw ≤ (1+w)^n: the root is at most a
+        w = min(math.log1p(n * a) / n, a)
+        step = 1.0 if a > 0.0 else 0.0
+        while abs(step) > 1e-9:  # Newton's next step would be below the square of this
+            known = part * w
+            excess = math.log(w / a) + n * math.log1p(w) - math.log1p(known)
+            if excess > 0.0:
+                high = w
+            else:
+                low = w
+            step = excess / (1.0 + n * w / (1.0 + w) - known / (1.0 + known))
+            moved = w * math.exp(-step)
+            if not low <= moved <= high:
+                moved = 0.5 * (low + high)
+                step = 1.0 if low < moved < high else 0.0  # 0: the bracket is one number wide
+            w = moved
+        odds[i] = w
+
+
+def _checked(
+    fraction_defective: ArrayLike,
+    rework_fraction_defective: ArrayLike,
+    lot_size: ArrayLike,
+    sample_size: ArrayLike,
+    stages: ArrayLike,
+    daily_demand: ArrayLike,
+) -> list[Array]:
+    """Return the arguments as float64 arrays of one shape, or raise a ValueError."""
+    given = {
+        "fraction_defective": fraction_defective,
+        "rework_fraction_defective": rework_fraction_defective,
+        "lot_size": lot_size,
+        "sample_size": sample_size,
+        "stages": stages,
+        "daily_demand": daily_demand,
+    }
+    arrays = {name: np.asarray(value, np.float64) for name, value in given.items()}
+    for name in ("fraction_defective", "rework_fraction_defective"):
+        value = arrays[name]
+        _require(name, value, (value > 0.0) & (value < 1.0), "strictly between 0 and 1")
+    for name, least in (("lot_size", 1), ("sample_size", 1), ("stages", 0)):
+        value = arrays[name]
+        is_whole = np.isfinite(value) & (value == np.floor(value))
+        _require(name, value, is_whole & (value >= least), f"a whole number of at least {least}")
+    value = arrays["daily_demand"]
+    _require("daily_demand", value, (value > 0.0) & np.isfinite(value), "above 0")
+    sample, lot = np.broadcast_arrays(arrays["sample_size"], arrays["lot_size"])
+    _require("sample_size", sample, sample <= lot, "at most lot_size")
+    return list(np.broadcast_arrays(*arrays.values()))
+
+
+def _require(name: str, value: Array, is_allowed: NDArray[np.bool_], allowed: str) -> None:
+    """Raise a ValueError that names the first number which is not allowed."""
+    if not np.all(is_allowed):
+        wrong = float(value[~is_allowed].flat[0])
+        raise ValueError(f"{name} = {wrong:g}: must be {allowed}")
