@@ -16,6 +16,7 @@ from typing import Any, get_args
 import gymnasium as gym
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -90,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, help="folder that bench wrote")
     command.add_argument("--json", action="store_true", help="for a program to read")
     command.set_defaults(command=_report)
+
+    command = commands.add_parser("reproduce", help="the papers' numbers, recomputed")
+    command.add_argument("paper", nargs="?", metavar="PAPER", help="one of them; default all")
+    shape = command.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="for a program to read")
+    shape.add_argument("--markdown", action="store_true", help="as a page")
+    command.add_argument("--figures", type=Path, metavar="DIR", help="folder for the figures")
+    command.set_defaults(command=_reproduce)
     return parser
 
 
@@ -143,7 +152,7 @@ def _print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
             name, justify="right" if numeric else "left", no_wrap=True, overflow="fold"
         )
     for row in rows:
-        table.add_row(*(format_cell(value) for value in row.values()))
+        table.add_row(*(escape(format_cell(value)) for value in row.values()))
     # A file or a pipe has no width: no number is folded there.
     (console if console.is_terminal else Console(width=10_000)).print(table)
 
@@ -323,6 +332,31 @@ def _report(options: argparse.Namespace) -> None:
         return
     for title, table in leaderboards(rows).items():
         _print_table(title, table)
+
+
+def _reproduce(options: argparse.Namespace) -> None:
+    from baselines import papers
+    from baselines.papers.figures import figures
+
+    ledgers = papers.ledgers() if options.paper is None else [papers.ledger(options.paper)]
+    if options.figures is not None:
+        options.figures.mkdir(parents=True, exist_ok=True)
+        for ledger in ledgers:
+            for name, figure in figures(ledger.paper).items():
+                figure.savefig(options.figures / f"{ledger.paper}-{name}.png")
+    if options.json:
+        _print_json([ledger.record() for ledger in ledgers])
+        return
+    if options.markdown:
+        print(papers.page(ledgers), end="")
+        return
+    for ledger in ledgers:
+        for title, table in ledger.tables().items():
+            rows, notes = papers.numbered(table)
+            _print_table(f"{ledger.paper}: {title}", rows)
+            for number, note in enumerate(notes, 1):
+                console.print(f"{number:>4}  {note}", markup=False, highlight=False, soft_wrap=True)
+    _print_table("printed values by verdict", papers.summary(ledgers))
 
 
 class _Board:

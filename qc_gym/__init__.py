@@ -16,6 +16,7 @@ except PackageNotFoundError:  # a source tree on the path, not installed
 ENVIRONMENTS = {
     "qc_gym/SequentialSampling-v0": "qc_gym.sampling.env:SequentialSampling",
     "qc_gym/Assembly-v0": "qc_gym.assembly.env:Assembly",
+    "qc_gym/InspectOrStop-v0": "qc_gym.lot.env:InspectOrStop",
     "qc_gym/KStage-v0": "qc_gym.kstage.env:KStage",
     "qc_gym/KStageControl-v0": "qc_gym.kstage_control.env:KStageControl",
 }

@@ -10,7 +10,7 @@ from baselines.assembly.static_search import best_static
 from baselines.core.model import TabularModel
 from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
-from qc_gym.assembly.dynamics import BAD, DISMANTLE, GOOD, INSPECT, NODE_FEATURES
+from qc_gym.assembly.dynamics import BAD, DISCARD, DISMANTLE, GOOD, INSPECT, NODE_FEATURES
 from qc_gym.assembly.scenario import AssemblyScenario
 
 
@@ -94,6 +94,8 @@ def describe_taken(solution: Solution, row: int) -> str:
         return "dismantle it" if action == DISMANTLE and model.allowed[row, 1] else "scrap it"
     if action == INSPECT:
         return "inspect it"
+    if action == DISCARD and model.allowed[row, DISCARD]:
+        return "throw it away untested"
     return "ship it" if asked == len(_names(model)) - 1 else "use it"
 
 
@@ -104,7 +106,7 @@ def _go_on(solution: Solution, row: int, number: dict[int, int]) -> str:
     taken = describe_taken(solution, row)
     after = successors(model, row, action)
     results = dict(_results(model, after, asked))
-    if taken in {"scrap it", "dismantle it", "use it"}:
+    if taken in {"scrap it", "dismantle it", "use it", "throw it away untested"}:
         return f"{taken} → {number[after[0]]}"
     if asked == len(_names(model)) - 1:
         deliver, bad = (

@@ -8,12 +8,7 @@ from numba.typed import Dict
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
-from qc_gym.assembly.dynamics import (
-    NUM_ACTIONS,
-    answer,
-    identify,
-    prob_bad,
-)
+from qc_gym.assembly.dynamics import answer, identify, prob_bad
 from qc_gym.assembly.dynamics import reset as begin
 from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.noise import NOISE
@@ -40,7 +35,7 @@ def model(
     lookup = Dict.empty(types.uint64, types.int64)
     capacity, explored, count = 1024, 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
-    rewards, chances, following = _tables(capacity)
+    rewards, chances, following = _tables(capacity, kernel.num_actions)
     noise = np.zeros(1, NOISE)
     _start(record, states, noise, lookup, outcome)
     while True:
@@ -58,7 +53,7 @@ def model(
             )
         capacity = min(8 * capacity, max_states)
         states = np.concatenate([states, np.zeros(capacity - len(states), states.dtype)])
-        grown = _tables(capacity)
+        grown = _tables(capacity, kernel.num_actions)
         for old, new in zip((rewards, chances, following), grown, strict=True):
             new[: len(old)] = old
         rewards, chances, following = grown
@@ -66,10 +61,10 @@ def model(
 
 
 def _tables(
-    capacity: int,
+    capacity: int, num_actions: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Return rewards (capacity, A, 2), their chances, and the states that follow (−1: the end)."""
-    shape = capacity, NUM_ACTIONS, _OUTCOMES
+    shape = capacity, num_actions, _OUTCOMES
     return np.zeros(shape), np.zeros(shape), np.full(shape, -1)
 
 
@@ -89,7 +84,7 @@ def _assemble(
     rank[order] = np.arange(count)
     rewards, chances, following = rewards[order], chances[order], following[order]
     present = (following >= 0) & (chances > 0)
-    first = np.zeros(count * NUM_ACTIONS + 1, np.int64)
+    first = np.zeros(count * rewards.shape[1] + 1, np.int64)
     np.cumsum(present.sum(axis=2).ravel(), out=first[1:])
     states = states[order]
     return TabularModel(
@@ -122,11 +117,11 @@ def _explore(  # type: ignore[no-untyped-def]
 
     Returns how many are explored, and how many are known.
     """
-    scenario = record[0]
-    while explored < count and count + NUM_ACTIONS * _OUTCOMES <= len(states):
+    scenario, num_actions = record[0], rewards.shape[1]
+    while explored < count and count + num_actions * _OUTCOMES <= len(states):
         state = states[explored]
         p = prob_bad(scenario, state, state.asked)
-        for action in range(NUM_ACTIONS):
+        for action in range(num_actions):
             for bad in range(_OUTCOMES):
                 chance = p if bad == 1 else 1.0 - p
                 scratch = states[count]

@@ -4,6 +4,7 @@ from baselines.sampling.characteristics import Risks
 from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
 from baselines.sampling.model import model
 from baselines.sampling.plans import (
+    NoPlanError,
     SingleSamplingPlan,
     SprtLines,
     exact_plan,
@@ -24,6 +25,7 @@ from baselines.sampling.reference import (
 
 __all__ = [
     "LeastSampleTest",
+    "NoPlanError",
     "Risks",
     "SingleSamplingPlan",
     "SprtLines",

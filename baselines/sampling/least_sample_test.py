@@ -45,6 +45,7 @@ from baselines.sampling.characteristics import (
     lot_rate,
     table_from_boundaries,
 )
+from baselines.sampling.plans import NoPlanError
 
 RISK_TOLERANCE = 1e-12  # relative rounding allowed when a risk is compared with its limit
 GAP_TOLERANCE = 1e-4  # the local search ends this close to the lower bound, relatively
@@ -137,14 +138,16 @@ def least_sample_test(
     Raises
     ------
     ValueError
-        If an argument is out of range, or if no test of `max_samples` items meets both risks.
+        If an argument is out of range.
+    NoPlanError
+        If no test of `max_samples` items meets both risks.
     """
     limits = np.array([producer_risk, consumer_risk], dtype=np.float64)
     problem = _problem(good, bad, limits, max_samples, lot_size, weights)
     optimum = _randomised_optimum(problem, limits)
     best = _deterministic(problem, limits, optimum)
     if best is None:
-        raise ValueError(
+        raise NoPlanError(
             f"with max_samples={max_samples} only randomised tests were found to meet "
             f"producer_risk={producer_risk} and consumer_risk={consumer_risk} at good={good}, "
             f"bad={bad}: increase max_samples or allow larger risks"
@@ -219,7 +222,7 @@ def _problem(
         raise ValueError(f"weights must be two non-negative numbers that sum to 1; got {weights}")
     good, bad, size = lot_rate(good, lot_size), lot_rate(bad, lot_size), lot_size or 0
     if good == bad:
-        raise ValueError(
+        raise NoPlanError(
             f"good and bad must differ by at least one item in a lot of lot_size={lot_size}; "
             f"both round to {round(good * size)} defectives"
         )
@@ -303,7 +306,7 @@ def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
     """Return two single sampling plans of max_samples items, a mixture of which meets both risks."""
     c, reachable = _most_powerful(problem, limits[0])
     if reachable > limits[1]:
-        raise ValueError(
+        raise NoPlanError(
             f"max_samples={problem.max_samples} is too small: with producer_risk={limits[0]} at "
             f"good={problem.good} no test of that many items has a consumer_risk below "
             f"{reachable:.6g} at bad={problem.bad}, and {limits[1]} is asked; increase max_samples "

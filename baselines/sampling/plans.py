@@ -49,6 +49,10 @@ _RISK_TOLERANCE = 1e-12
 _LARGEST_APPROXIMATE_SIZE = 10**7
 
 
+class NoPlanError(ValueError):
+    """No plan or test of the kind asked for exists, or none as small as it has to be."""
+
+
 @dataclass(frozen=True)
 class SingleSamplingPlan:
     """Inspect `sample_size` items and accept at `acceptance_number` defectives or fewer.
@@ -171,7 +175,7 @@ def normal_approximation_plan(
 
     Raises
     ------
-    ValueError
+    NoPlanError
         If the rates are so close that n would exceed 10**7.
 
     Notes
@@ -194,7 +198,7 @@ def normal_approximation_plan(
         if found.size:
             return SingleSamplingPlan(int(n[found[0]]), int(lower[found[0]]))
         first += block
-    raise ValueError(
+    raise NoPlanError(
         f"good={good}, bad={bad}: too close, the plan needs more than "
         f"{_LARGEST_APPROXIMATE_SIZE} items; widen the gap or raise the risks"
     )
@@ -251,7 +255,7 @@ def one_sided_test_plan(
 
     Raises
     ------
-    ValueError
+    NoPlanError
         If the sample is so small that the test always accepts or always rejects.
     """
     n = _integer("sample_size", sample_size, 1)
@@ -259,7 +263,7 @@ def one_sided_test_plan(
     z = float(ndtri(_number("confidence", confidence)))
     c = math.floor(n * p0 + z * math.sqrt(n * p0 * (1.0 - p0)) + _INTEGER_TOLERANCE)
     if not 0 <= c < n:
-        raise ValueError(
+        raise NoPlanError(
             f"sample_size={n}: too small at p0={p0}, confidence={confidence}, its acceptance "
             f"number {c} must be from 0 to {n - 1}"
         )
@@ -290,7 +294,7 @@ def exact_plan(
 
     Raises
     ------
-    ValueError
+    NoPlanError
         If the lot has equally many defectives at `good` and at `bad`, or no plan up to
         `max_sample_size` meets both risks.
     """
@@ -304,7 +308,7 @@ def exact_plan(
         rejected, accepted = _hypergeometric_tails(good, bad, lot)
     plan = _smallest_plan(rejected, accepted, alpha, beta, largest)
     if plan is None:
-        raise ValueError(
+        raise NoPlanError(
             f"max_sample_size={max_sample_size}: no plan of at most {largest} items has a "
             f"producer's risk of at most {alpha} at good={good} and a consumer's risk of at most "
             f"{beta} at bad={bad}; allow more items or greater risks"
@@ -325,7 +329,7 @@ def _hypergeometric_tails(good: float, bad: float, lot: int) -> tuple[Tail, Tail
     """P(reject at good) of (n, c) and P(accept at bad) of (c, n), c < n, finite lot."""
     few, many = round(lot * good), round(lot * bad)
     if few == many:
-        raise ValueError(
+        raise NoPlanError(
             f"lot_size={lot}: too small, good={good} and bad={bad} both mean {few} defectives"
         )
     return (

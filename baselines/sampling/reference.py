@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from baselines.sampling.characteristics import Risks, lattice_counts, table_from
 from baselines.sampling.least_sample_test import least_sample_test
 from baselines.sampling.model import model
 from baselines.sampling.plans import (
+    NoPlanError,
     SingleSamplingPlan,
     exact_plan,
     normal_approximation_plan,
@@ -51,8 +53,12 @@ def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
     pair = good, bad, PRODUCER_RISK, CONSUMER_RISK
     lot = scenario.lot_size
 
-    def single(design: Callable[[], SingleSamplingPlan], curtailed: bool = False) -> TabularPolicy:
-        return single_plan_policy(tables, design(), curtailed)
+    def single(design: Callable[[], SingleSamplingPlan]) -> TabularPolicy:
+        return single_plan_policy(tables, design())
+
+    @cache
+    def exact() -> SingleSamplingPlan:
+        return exact_plan(*pair, lot, scenario.max_samples)
 
     def least() -> TabularPolicy:
         test = least_sample_test(*pair, scenario.max_samples, lot)
@@ -70,15 +76,15 @@ def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
         "single_power": lambda: single(
             lambda: one_sided_test_plan(power_sample_size(good, bad, 1 - CONSUMER_RISK), good, 0.5)
         ),
-        "single_exact": lambda: single(lambda: exact_plan(*pair, lot)),
-        "single_exact_curtailed": lambda: single(lambda: exact_plan(*pair, lot), True),
+        "single_exact": lambda: single(exact),
+        "single_exact_curtailed": lambda: single_plan_policy(tables, exact(), curtailed=True),
     }
     policies = {}
     for name, design in designs.items():
         try:
             policies[name] = design()
-        except ValueError:
-            continue  # no such test within max_samples
+        except NoPlanError:
+            continue
     return policies
 
 
@@ -125,13 +131,13 @@ def single_plan_policy(
 
     Raises
     ------
-    ValueError
+    NoPlanError
         The plan needs more than max_samples items.
     """
     most = _scenario(tables).max_samples
     size, c = plan.sample_size, plan.acceptance_number
     if size > most:
-        raise ValueError(f"sample_size = {size}: at most max_samples = {most}")
+        raise NoPlanError(f"sample_size = {size}: at most max_samples = {most}")
     n = np.arange(most + 1)
     acceptance = np.minimum(c - (size - n), c)
     rejection = np.full(most + 1, c + 1)

@@ -25,9 +25,9 @@ class AssemblyEnv(QCEnv):
     product of untested parts fails, each of them is likelier bad than when it was bought;
     reassembled untested, they mostly fail again.
 
-    ## Actions: ``Discrete(2)``
+    ## Actions: ``Discrete(2)``, or ``Discrete(3)`` with ``discard_recovered``
 
-    The environment asks one question at a time, depth-first, children left to right. What the two
+    The environment asks one question at a time, depth-first, children left to right. What the
     answers mean depends on the question:
 
     | question | 0 | 1 |
@@ -44,6 +44,10 @@ class AssemblyEnv(QCEnv):
     When the present children of an assembly have failed together more than ``max_blind_failures``
     times, and not all of them are known to be good, answer 1 acts as 0, and the mask forbids it.
 
+    With ``discard_recovered`` there is answer 2 to the first question, about an item that comes from a
+    dismantled assembly: throw it away untested and make a new one. Elsewhere it acts as 0, and the
+    mask forbids it.
+
     ## Observation: ``Box(0, 1, (5 n + 3,), float32)``, with ``observation="belief"``
 
     For a tree of n nodes; node i, from 0, children first and left to right
@@ -59,6 +63,11 @@ class AssemblyEnv(QCEnv):
     | 5 n | whether the finished product is asked about |
     | 5 n + 1 | whether an assembly known to be bad is asked about |
     | 5 n + 2 | whether nothing has been paid yet |
+
+    With ``discard_recovered`` a newly made item may be beside one with a past, and the observation
+    goes on with 3 + ``max_blind_failures`` numbers for each node: whether it is a recovered one; how
+    many of the sets of its assembly's children that failed together it is not in; and one minus the
+    likelihood of each such set of its own children (:mod:`qc_gym.assembly.dynamics` says what these are).
 
     With ``observation="outcome"`` it is ``Box(0, 1, (n + 7,), float32)``: whether node i is the one
     asked about (n numbers); whether the finished product is, whether an assembly known to be bad is;
@@ -80,7 +89,8 @@ class AssemblyEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``cumcm-1`` … ``cumcm-6``, the cases of the contest's question 2;
-    ``cumcm-8part``, its question 3; ``gearbox``, ``single-part``), a mapping of the fields of
+    ``cumcm-5-discard``, case 5 with ``discard_recovered``; ``cumcm-8part``, its question 3;
+    ``gearbox``, ``single-part``), a mapping of the fields of
     :class:`~qc_gym.assembly.scenario.AssemblyScenario`, or a YAML file of them. ``observation``:
     ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or ``"human"``; the
     picture is the tree with what is known of each node and the question, with the answer to it of
@@ -93,7 +103,7 @@ class AssemblyEnv(QCEnv):
 
     family = "assembly"
     scenario_type = AssemblyScenario
-    action_names = ("use, ship or scrap", "inspect or dismantle")
+    action_names = ("use, ship or scrap", "inspect or dismantle", "discard")
     _scenario: AssemblyScenario
 
     def _on_reset(self) -> None:

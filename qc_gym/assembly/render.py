@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch, Patch
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from qc_gym.assembly.dynamics import ABSENT, BAD, FOUND_BAD, GOOD, NODE_FEATURES, USED, WAITING
 from qc_gym.assembly.scenario import AssemblyScenario
+from qc_gym.core.picture import paint
 
 SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
 WIDTH, HEIGHT = 800, 480
@@ -83,7 +83,7 @@ def draw_episode(moment: Moment) -> NDArray[np.uint8]:
     figure = Figure(SIZE, DPI)
     figure.patch.set_visible(False)
     _write_header(figure, moment)
-    pixels = _paint(figure, _backdrop(moment.scenario))[..., :3].copy()
+    pixels = paint(figure, _backdrop(moment.scenario))[..., :3].copy()
     boxes = layout(moment.scenario)
     for i, (kind, words) in enumerate(knowledge(moment)):
         name = moment.scenario.order[i]
@@ -119,21 +119,28 @@ def question(moment: Moment) -> str:
     i = int(state["asked"])
     if moment.delivered:
         return f"{order[i]} is delivered"
-    if state["status"][i] != BAD:
-        asked = " is finished: ship" if i == len(order) - 1 else ": use"
-        return f"{order[i]}{asked} it or inspect it?"
-    if "dismantle" in answers(moment.scenario, state):
-        return f"{order[i]} is bad: scrap it or dismantle it?"
-    return f"{order[i]} is bad: scrap it (it failed too often)"
+    possible = list(dict.fromkeys(answers(moment.scenario, state)))
+    situation = " is finished: " if i == len(order) - 1 else ": "
+    if state["status"][i] == BAD:
+        situation = " is bad: "
+        if possible == ["scrap"]:
+            return f"{order[i]} is bad: scrap it (it failed too often)"
+    *others, final = (f"{answer} it" for answer in possible)
+    return f"{order[i]}{situation}{', '.join(others)} or {final}?"
 
 
-def answers(scenario: AssemblyScenario, state: np.void) -> tuple[str, str]:
-    """Return what the two answers to the question come to."""
+def answers(scenario: AssemblyScenario, state: np.void) -> tuple[str, str, str]:
+    """Return what the three answers to the question come to."""
     i = int(state["asked"])
     if state["status"][i] == BAD:
         too_often = state["failures"][i] > scenario.max_blind_failures
-        return "scrap", "scrap" if too_often else "dismantle"
-    return "ship" if i == len(scenario.order) - 1 else "use", "inspect"
+        return "scrap", "scrap" if too_often else "dismantle", "scrap"
+    use = "ship" if i == len(scenario.order) - 1 else "use"
+    return (
+        use,
+        "inspect",
+        "discard" if scenario.discard_recovered and state["recovered"][i] else use,
+    )
 
 
 def happened(moment: Moment) -> str:
@@ -150,7 +157,12 @@ def happened(moment: Moment) -> str:
             return f"{name} inspected: good"
         is_part = moment.scenario.nodes[name].children is None
         return f"{name} inspected: bad{', thrown away' if is_part else ''}"
-    done = {"use": "used as it is", "scrap": "scrapped", "dismantle": "dismantled"}
+    done = {
+        "use": "used as it is",
+        "discard": "thrown away untested",
+        "scrap": "scrapped",
+        "dismantle": "dismantled",
+    }
     return f"{name} {done[answer]}"
 
 
@@ -267,15 +279,6 @@ def _like_its_level(box: Box, boxes: Iterable[Box]) -> Box:
 # --- how it is drawn ----------------------------------------------------------------------------
 
 
-def _paint(figure: Figure, under: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the pixels of ``figure`` drawn over others, uint8 (height, width, 4)."""
-    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(renderer.buffer_rgba())
-    pixels[...] = under
-    figure.draw(renderer)
-    return pixels
-
-
 def _add(figure: Figure, artist: Artist) -> None:
     """Add what is placed in pixels."""
     artist.set_transform(IdentityTransform())
@@ -308,7 +311,7 @@ def _backdrop(scenario: AssemblyScenario) -> NDArray[np.uint8]:
     handles.append(Patch(facecolor="white", edgecolor=INK, linewidth=2.5, label="asked about"))
     style: dict[str, Any] = {"ncols": len(handles), "labelcolor": INK, "frameon": False}
     figure.legend(handles=handles, loc="center", bbox_to_anchor=(0.5, 0.04), fontsize=8, **style)
-    pixels = _paint(figure, np.zeros(4, np.uint8))
+    pixels = paint(figure, np.zeros(4, np.uint8))
     pixels.flags.writeable = False
     return pixels
 
@@ -343,7 +346,7 @@ def _tile(box: Box, name: str, words: tuple[str, ...], kind: str, asked: bool) -
             ha="center",
             va="center" if box.is_upright else "center_baseline",
         )
-    return _paint(figure, np.zeros(4, np.uint8))
+    return paint(figure, np.zeros(4, np.uint8))
 
 
 def _paste(pixels: NDArray[np.uint8], box: Box, tile: NDArray[np.uint8]) -> None:

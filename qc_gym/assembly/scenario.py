@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from qc_gym.assembly.dynamics import (
     KERNEL,
+    NUM_ACTIONS,
     belief_size,
     outcome_size,
     scenario_dtype,
@@ -137,6 +138,8 @@ class AssemblyScenario(Scenario):
     max_blind_failures
         A bad assembly whose present children have failed more often than this may be taken apart only
         if all of them are known to be good.
+    discard_recovered
+        Whether a recovered item that is not known to be good may be thrown away untested.
     nodes
         Parts and assemblies by name; the root, the product, is the node that is nobody's child.
     """
@@ -144,6 +147,7 @@ class AssemblyScenario(Scenario):
     price: Money
     return_loss: Money
     max_blind_failures: Annotated[int, Field(ge=0, le=100)] = 2
+    discard_recovered: bool = False
     nodes: Annotated[dict[str, Node], Field(min_length=1)]
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
@@ -153,6 +157,10 @@ class AssemblyScenario(Scenario):
         "cumcm-4": _cumcm((0.20, 0.20, 0.20), (1.0, 1.0, 2.0), 30.0, 5.0),
         "cumcm-5": _cumcm((0.10, 0.20, 0.10), (8.0, 1.0, 2.0), 10.0, 5.0),
         "cumcm-6": _cumcm((0.05, 0.05, 0.05), (2.0, 3.0, 3.0), 10.0, 40.0),
+        "cumcm-5-discard": {
+            **_cumcm((0.10, 0.20, 0.10), (8.0, 1.0, 2.0), 10.0, 5.0),
+            "discard_recovered": True,
+        },
         "cumcm-8part": _cumcm_8part(),
         "gearbox": {
             "price": 240.0,
@@ -215,18 +223,20 @@ class AssemblyScenario(Scenario):
     def kernel(self) -> Kernel:
         """The compiled world of assembly, in the size of this tree."""
         size = len(self.nodes)
+        most_sets = self.max_blind_failures + 1 if self.discard_recovered else 0
         return replace(
             KERNEL,
             scenario_dtype=scenario_dtype(size),
-            state_dtype=state_dtype(size),
-            belief_size=belief_size(size),
+            state_dtype=state_dtype(size, max(most_sets, 1)),
+            num_actions=NUM_ACTIONS + self.discard_recovered,
+            belief_size=belief_size(size, most_sets),
             outcome_size=outcome_size(size),
         )
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, scenario_dtype(len(self.nodes)))
-        for name in ("price", "return_loss", "max_blind_failures"):
+        for name in ("price", "return_loss", "max_blind_failures", "discard_recovered"):
             record[name] = getattr(self, name)
         number = {name: i for i, name in enumerate(self.order)}
         record["parent"] = -1

@@ -182,7 +182,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         if not 0 <= action < self.kernel.num_actions:
             raise ValueError(
                 f"action = {action!r}: allowed are the whole numbers 0 to "
-                f"{self.kernel.num_actions - 1} {self.action_names}"
+                f"{self.kernel.num_actions - 1} {self.action_names[: self.kernel.num_actions]}"
             )
         observation, mask = self._buffers()
         reward, terminated = self.kernel.step_one(

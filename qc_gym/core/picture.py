@@ -1,4 +1,4 @@
-"""From matplotlib's figures to pixels."""
+"""What the pictures of all families have in common."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """Return the picture of a figure, uint8 (height, width, 3)."""
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+def paint(figure: Figure, under: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels of ``figure`` drawn over others, uint8 (height, width, 4).
+
+    What stays the same from step to step is most of a picture's time: a family paints it once and
+    then paints what changes over it.
+    """
+    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(renderer.buffer_rgba())
+    pixels[...] = under
+    figure.draw(renderer)
+    return pixels

@@ -268,8 +268,8 @@ class ScenarioRange:
         self.kernel = next(iter(kernels.values()))
         if any(kernel != self.kernel for kernel in kernels.values()):
             raise ScenarioError(
-                "scenario: those of a range must be of the same size, which may not depend on "
-                f"{' or '.join(self._sizing(kernels))}"
+                f"{', '.join(self._sizing(kernels))}: all scenarios of a range must have states and "
+                "actions of one size"
             )
 
     def draw(self, generator: Uniforms) -> Scenario:

@@ -312,9 +312,10 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         wrong = (actions < 0) | (actions >= self.kernel.num_actions)
         if wrong.any():
             i = int(wrong.argmax())
+            names = self.env_type.action_names[: self.kernel.num_actions]
             raise ValueError(
                 f"actions[{i}] = {given[i]}: allowed are the whole numbers 0 to "
-                f"{self.kernel.num_actions - 1} {self.env_type.action_names}"
+                f"{self.kernel.num_actions - 1} {names}"
             )
 
     def _draw_scenarios(self, selected: NDArray[np.bool_]) -> None:

@@ -10,11 +10,12 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import pixels
+from qc_gym.core.picture import paint
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage.steady_state import SteadyState, steady_state
 
 SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+WHITE = np.full(4, 255, np.uint8)
 BOX = (104.0, 46.0)  # pixels
 WIDEST = 12.0
 """Width in points of the largest flow."""
@@ -101,7 +102,7 @@ def draw_plant(
     ax.text(16, 446, heading, fontsize=14, fontweight="bold", color=INK)
     ax.text(16, 418, details.replace("-", "−"), fontsize=9.5, color=INK)
     ax.text(16, 16, _setting(scenario), fontsize=8, color=FAINT)
-    return pixels(figure)
+    return paint(figure, WHITE)[..., :3].copy()
 
 
 def describe_plant(scenario: KStageScenario, stages: int | None, advice: int | None) -> str:

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import pixels
+from qc_gym.core.picture import paint
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+WHITE = np.full(4, 255, np.uint8)
 MOST_DAYS = 120
 """Most days that a picture shows: the last ones."""
 
@@ -76,7 +77,7 @@ def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> N
     figure.text(0.02, 0.93, heading, fontsize=14, fontweight="bold", color=INK)
     figure.text(0.02, 0.87, details.replace("-", "−"), fontsize=9.5, color=INK)
     figure.text(0.98, 0.82, _setting(scenario), fontsize=8, color=FAINT, ha="right")
-    return pixels(figure)
+    return paint(figure, WHITE)[..., :3].copy()
 
 
 def describe_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> str:

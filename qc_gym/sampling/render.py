@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -18,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
 from numpy.typing import NDArray
 
+from qc_gym.core.picture import paint
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, KERNEL, REJECT
 from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario
 
@@ -100,7 +100,7 @@ def draw_episode(
     figure.patch.set_visible(False)
     _draw_path(figure, view, path, decision)
     _write_header(figure, scenario, path[-1], decision, money)
-    return _paint(figure, _backdrop(scenario, view, shown))[..., :3].copy()
+    return paint(figure, _backdrop(scenario, view, shown))[..., :3].copy()
 
 
 def describe_episode(
@@ -165,15 +165,6 @@ def _spaced(last: int, most: int) -> NDArray[np.int64]:
     return np.minimum(np.arange(0, last + gap, gap), last)
 
 
-def _paint(figure: Figure, under: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the pixels of ``figure`` drawn over others, uint8 (480, 640, 4)."""
-    renderer: Any = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(renderer.buffer_rgba())
-    pixels[...] = under
-    figure.draw(renderer)
-    return pixels
-
-
 @lru_cache(maxsize=8)
 def _backdrop(
     scenario: SequentialSamplingScenario, view: View, regions: bytes | None
@@ -187,7 +178,7 @@ def _backdrop(
     _draw_guides(axes, scenario)
     _draw_legend(figure, scenario, view, with_regions=regions is not None)
     figure.text(0.02, 0.83, _setting(scenario), fontsize=8, color=FAINT)
-    pixels = _paint(figure, np.zeros(4, np.uint8))
+    pixels = paint(figure, np.zeros(4, np.uint8))
     pixels.flags.writeable = False
     return pixels
 

@@ -77,7 +77,7 @@ def test_missing_fields_are_named(name: str) -> None:
 
 def test_the_number_of_actions_may_not_vary() -> None:
     fields = {**BLU, "max_stages": {"low": 3, "high": 5}, "rework_cost": {"low": 0.0, "high": 1.0}}
-    with pytest.raises(ScenarioError, match=r"same size, which may not depend on max_stages$"):
+    with pytest.raises(ScenarioError, match=r"^max_stages: all scenarios of a range must have"):
         parse(fields)
 
 

@@ -1,0 +1,63 @@
+"""The ledger: what the papers print beside what is computed here, number by number.
+
+One module a paper holds that paper's own model exactly as printed; ``ledger()`` of each sets its printed
+values against it, and its decisions against the exact model of this project. The sources are those of
+models.md: [L] liu-2025, [W] wang-2013, [H] liu-hu-deng, [R] cumcm-2024b, [Y] yang-2010.
+
+Examples
+--------
+>>> from baselines import papers
+>>> papers.ledger("liu-hu-deng").counts()["reproduced"]
+16
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import ModuleType
+
+from baselines.papers import cumcm_2024b, liu_2025, liu_hu_deng, wang_2013, yang_2010
+from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth, Verdict
+from baselines.papers.page import numbered, page, summary
+from qc_gym.core.scenario import close_names
+
+__all__ = [
+    "PAPERS",
+    "Bound",
+    "Entry",
+    "Ledger",
+    "PlanRisks",
+    "PolicyWorth",
+    "Verdict",
+    "ledger",
+    "ledgers",
+    "numbered",
+    "page",
+    "summary",
+]
+
+PAPERS: Mapping[str, ModuleType] = {
+    module.NAME: module for module in (liu_hu_deng, yang_2010, cumcm_2024b, liu_2025, wang_2013)
+}
+"""The module of each paper, by its name on the command line."""
+
+
+@cache
+def ledger(paper: str) -> Ledger:
+    """Return the ledger of one paper, worked out once.
+
+    Raises
+    ------
+    ValueError
+        Not one of ``PAPERS``.
+    """
+    if paper not in PAPERS:
+        raise ValueError(f"unknown paper {paper!r}; {close_names(paper, list(PAPERS))}")
+    found: Ledger = PAPERS[paper].ledger()
+    return found
+
+
+def ledgers() -> list[Ledger]:
+    """Return the ledgers of all papers."""
+    return [ledger(paper) for paper in PAPERS]
