@@ -261,16 +261,30 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def _on_step(self, action: int, reward: float) -> None:
         """Note for the pictures what happened."""
 
-    def _advice(self) -> int | None:
-        """Return what the policy shown would do now, or None if there is none that could tell."""
+    def _answers(self, states: NDArray[np.void]) -> NDArray[np.int64] | None:
+        """Return what the policy shown does in each of the states; None if that cannot be said.
+
+        A forbidden action is shown as action 0.
+        """
         made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
         if self._overlay is None or self._is_outcome or made_for != self._scenario:
             return None  # what to do after an outcome depends on those before it
-        observations, _, _ = self.kernel.describe(self._record, self._states, self.observation)
+        if len(states) == 0:
+            return np.empty(0, np.int64)
+        observations, allowed, _ = self.kernel.describe(self._record, states, self.observation)
         if self._features is not None:
-            observations = np.concatenate([observations, self._features[np.newaxis]], axis=1)
-        actions, _ = self._overlay.predict(observations, deterministic=True)
-        return int(np.asarray(actions).item())
+            extension = np.broadcast_to(self._features, (len(states), len(self._features)))
+            observations = np.concatenate([observations, extension], axis=1)
+        actions, memory = self._overlay.predict(observations, deterministic=True)
+        if memory is not None:
+            return None
+        chosen = np.asarray(actions, np.int64)
+        return np.where(allowed[np.arange(len(states)), chosen], chosen, 0)
+
+    def _advice(self) -> int | None:
+        """Return what the policy shown would do now; None if that cannot be said."""
+        answers = self._answers(self._states)
+        return None if answers is None else int(answers[0])
 
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """Return new arrays for an observation and its mask: a user keeps what was handed out."""

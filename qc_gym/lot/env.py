@@ -147,23 +147,6 @@ class InspectOrStopEnv(QCEnv):
             return None
         return render.between((~inspects).sum(axis=1))
 
-    def _answers(self, states: NDArray[np.void]) -> NDArray[np.int64] | None:
-        """Return what the policy shown does in each of the states; None if that cannot be said."""
-        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
-        if self._overlay is None or self._is_outcome or made_for != self._scenario:
-            return None  # what to do after an outcome depends on those before it
-        if len(states) == 0:
-            return np.empty(0, np.int64)
-        observations, allowed, _ = self.kernel.describe(self._record, states, self.observation)
-        if self._features is not None:
-            extension = np.broadcast_to(self._features, (len(states), len(self._features)))
-            observations = np.concatenate([observations, extension], axis=1)
-        actions, memory = self._overlay.predict(observations, deterministic=True)
-        if memory is not None:
-            return None
-        chosen = np.asarray(actions, np.int64)
-        return np.where(allowed[np.arange(len(states)), chosen], chosen, 0)
-
 
 class InspectOrStopVectorEnv(QCVectorEnv):
     """Many lots at once; see :class:`InspectOrStopEnv`."""

@@ -272,7 +272,7 @@ def test_lots_of_many_sizes_side_by_side() -> None:
     env.reset(seed=0)
     sizes = np.array([scenario.lot_size for scenario in env.scenario_of])  # type: ignore[attr-defined]
     assert len(np.unique(sizes)) > 30
-    for n in range(1, 40):
+    for n in range(1, 100):
         observations, _, terminated, _, _ = env.step(np.ones(64, np.int64))
         first = sizes >= n  # their first episode; the others have drawn another scenario since
         np.testing.assert_allclose(observations[first, 0], n / sizes[first], rtol=1e-6)
