@@ -319,9 +319,11 @@ def simulate(policy: TabularPolicy, episodes: int, seed: int) -> Simulation:
     )
     if missing >= 0:
         raise OracleError(f"the environment came to a state, key {missing}, not in the model")
+    # Around the first, so that returns which are all the same have no error, that of rounding neither.
+    around = returns - returns[0]
     return Simulation(
-        mean=float(returns.mean()),
-        stderr=float(returns.std(ddof=1) / math.sqrt(episodes)),
+        mean=float(returns[0] + around.mean()),
+        stderr=float(around.std(ddof=1) / math.sqrt(episodes)),
         mean_length=float(lengths.mean()),
         episodes=episodes,
     )

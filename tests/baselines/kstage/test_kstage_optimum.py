@@ -103,10 +103,12 @@ def test_reference_policies(preset: str, observation: str) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_environment_pays_the_optimum(preset: str) -> None:
-    certificate = baselines.certify(gym.make(ID, scenario=preset), episodes=10)
+    certificate = baselines.certify(gym.make(ID, scenario=preset), episodes=1000)
     assert certificate.simulation is not None
-    assert certificate.simulation.mean == pytest.approx(certificate.value, rel=1e-12)
-    assert certificate.simulation.stderr == pytest.approx(0.0, abs=1e-12)
+    # Nothing is random: not even rounding tells the returns apart.
+    assert certificate.simulation.mean == certificate.value
+    assert certificate.simulation.stderr == 0.0
+    assert certificate.deviation == 0.0
 
 
 def test_every_drawn_plant_is_solved() -> None:
