@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 from scipy.optimize import brentq
 
 from baselines import papers
 from baselines.papers import Entry, Verdict
-from baselines.papers.yang_2010 import Plant, overestimates_everywhere
 
 Q, P0, PR, N, SAMPLE = 4800.0, 0.161, 0.05, 240, 16
 NAMES = ("p_K", "N_E", "p_E", "NIN1", "NIN2", "NIN3", "TC", "AOQ")
@@ -94,17 +92,6 @@ def test_the_misprint_in_the_derivation_matters() -> None:
 
     assert abs(rest(p_k)) < 1e-6  # four digits of a percentage
     assert abs(rest(PR)) > 1e-4
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_conjecture(seed: int) -> None:
-    random = np.random.default_rng(seed)
-    plants = []
-    for _ in range(50):
-        lot = int(random.integers(2, 500))
-        p0, pr = random.uniform(0.01, 0.99, 2).tolist()
-        plants.append(Plant(p0, pr, lot, int(random.integers(1, lot)), 1.0))
-    assert overestimates_everywhere(plants)
 
 
 def test_the_step_of_its_proof() -> None:
