@@ -56,14 +56,12 @@ class Algorithm:
         for name in given:
             if name in _RESERVED:
                 raise ValueError(f"{self.name}: {name} is not a hyperparameter; train() sets it")
-        check_values(
-            self.name, given, list(inspect.signature(self.type).parameters), HYPERPARAMETERS
-        )
+        check_values(self.name, given, inspect.signature(self.type).parameters, HYPERPARAMETERS)
         network = inspect.signature(self.type.policy_aliases[self.policy]).parameters
         where = f"{self.name}: policy_kwargs"
         # A network of action values alone has no parts of which each could have its own layers.
         types = NETWORK if "ortho_init" in network else {**NETWORK, "net_arch": list[Count]}
-        check_values(where, given.get("policy_kwargs") or {}, list(network), types)
+        check_values(where, given.get("policy_kwargs") or {}, network, types)
         return {**self.defaults, **given}
 
     def check_rollout(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
@@ -54,7 +55,7 @@ HYPERPARAMETERS: Mapping[str, Any] = {
     "batch_size": Count,
     "buffer_size": Count,
     "clip_range": Schedule,
-    "clip_range_vf": Positive | None,
+    "clip_range_vf": Positive,
     "ent_coef": NotNegative,
     "exploration_final_eps": Share,
     "exploration_fraction": Share,
@@ -68,10 +69,10 @@ HYPERPARAMETERS: Mapping[str, Any] = {
     "n_epochs": Count,
     "n_steps": Count,
     "normalize_advantage": bool,
-    "policy_kwargs": dict[str, Any] | None,
+    "policy_kwargs": dict[str, Any],
     "rms_prop_eps": Positive,
     "stats_window_size": Count,
-    "target_kl": Positive | None,
+    "target_kl": Positive,
     "target_update_interval": Count,
     "tau": Annotated[float, Field(gt=0, le=1)],
     "train_freq": Count,
@@ -94,7 +95,10 @@ NETWORK: Mapping[str, Any] = {
 
 
 def check_values(
-    where: str, given: Mapping[str, Any], names: Sequence[str], types: Mapping[str, Any]
+    where: str,
+    given: Mapping[str, Any],
+    parameters: Mapping[str, inspect.Parameter],
+    types: Mapping[str, Any],
 ) -> None:
     """Check hyperparameters by name, type and range.
 
@@ -104,10 +108,10 @@ def check_values(
         What to call their place in a message.
     given
         Values by name.
-    names
+    parameters
         Those that the algorithm or its network knows; of these, only the ones in ``types`` may be given.
     types
-        What the values may be.
+        What the values may be; None as well, where it is the parameter's default.
 
     Raises
     ------
@@ -115,12 +119,14 @@ def check_values(
         An unknown name, with the close ones; a value of another type or out of its range, with
         what is allowed; a number that was read as text.
     """
-    known = [name for name in types if name in names]
+    known = [name for name in types if name in parameters]
     for name, value in given.items():
         if name not in known:
             raise ValueError(
                 f"{where}: unknown hyperparameter {name!r}; {close_names(str(name), known)}"
             )
+        if value is None and parameters[name].default is None:
+            continue
         _check_numbers(f"{where}: {name}", value)
         try:
             _adapter(types[name]).validate_python(value)
