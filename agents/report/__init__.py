@@ -1,7 +1,7 @@
 """From the folders of runs to a leaderboard, figures and one page that shows it all."""
 
 from agents.report.leaderboard import improvements, leaderboards, overall
-from agents.report.results import Result, read_result, read_results, run_folders
+from agents.report.results import Result, reached, read_result, read_results, run_folders
 from agents.report.writing import Report, write_report
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "improvements",
     "leaderboards",
     "overall",
+    "reached",
     "read_result",
     "read_results",
     "run_folders",

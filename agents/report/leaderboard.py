@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import baselines
-from agents.report.results import TARGET, Result
+from agents.report.results import TARGET, Result, reached
 from agents.statistics import (
     Groups,
     Statistic,
@@ -50,14 +50,14 @@ Problem = tuple[str, str, str]
 
 def run_row(result: Result) -> dict[str, Any]:
     """Return the row of a run."""
-    reached = result.reached()
+    arrival = reached(result.curve)
     return _row(result.problem, result.run.algorithm, result.score) | {
         "seed": result.run.seed,
         "run": result.folder.name,
         "timesteps": int(result.curve[-1]["timesteps"]),
         "seconds": result.seconds,
-        "timesteps_to_target": int(reached["timesteps"]) if reached else None,
-        "seconds_to_target": reached["seconds"] if reached else None,
+        "timesteps_to_target": int(arrival["timesteps"]) if arrival else None,
+        "seconds_to_target": arrival["seconds"] if arrival else None,
     }
 
 

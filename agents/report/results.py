@@ -62,14 +62,17 @@ class Result:
         """The environment, its scenario's name and the observation."""
         return self.run.env_id, self.run.scenario_name, self.run.observation
 
-    def reached(self, target: float = TARGET) -> Mapping[str, float] | None:
-        """Return the row of the curve from which the score stays at or above the target, or None."""
-        row = None
-        for candidate in reversed(self.curve):
-            if candidate["normalised"] < target:
-                break
-            row = candidate
-        return row
+
+def reached(
+    curve: Sequence[Mapping[str, float]], target: float = TARGET
+) -> Mapping[str, float] | None:
+    """Return the row of a curve from which the score stays at or above the target, or None."""
+    row = None
+    for candidate in reversed(curve):
+        if candidate["normalised"] < target:
+            break
+        row = candidate
+    return row
 
 
 def read_result(folder: str | Path) -> Result:

@@ -6,7 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from agents.report import (
     improvements,
     leaderboards,
     overall,
-    read_result,
+    reached,
     read_results,
     run_folders,
     write_report,
@@ -321,18 +321,17 @@ def rows_of(normalised: list[float]) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", CURVES)
-def test_when_the_target_was_reached(name: str, runs: list[Path]) -> None:
+def test_when_the_target_was_reached(name: str) -> None:
     normalised, index = CURVES[name]
     curve = rows_of(normalised)
-    result = replace(read_result(runs[0]), curve=curve)
-    assert result.reached() == (None if index is None else curve[index])
+    assert reached(curve) == (None if index is None else curve[index])
 
 
-def test_the_target_may_be_another(runs: list[Path]) -> None:
-    result = replace(read_result(runs[0]), curve=rows_of([0.1, 0.6, 0.4, 0.7, 0.8]))
-    assert result.reached(0.7) == result.curve[3]
-    assert result.reached(0.0) == result.curve[0]
-    assert result.reached(0.9) is None
+def test_the_target_may_be_another() -> None:
+    curve = rows_of([0.1, 0.6, 0.4, 0.7, 0.8])
+    assert reached(curve, 0.7) == curve[3]
+    assert reached(curve, 0.0) == curve[0]
+    assert reached(curve, 0.9) is None
 
 
 def write_curve_by_hand(path: Path, normalised: list[float]) -> None:
@@ -347,13 +346,13 @@ def test_report_tells_when_the_target_was_reached(runs: list[Path], tmp_path: Pa
     for folder, name in zip(folders, ("for good", "exactly", "never"), strict=True):
         write_curve_by_hand(folder / "curve.csv", CURVES[name][0])
     report = write_report(folders, tmp_path)
-    reached = {
+    arrivals = {
         (row["policy"], row["seed"]): (row["timesteps_to_target"], row["seconds_to_target"])
         for row in read_csv(tmp_path)
     }
-    assert reached["ppo", "0"] == ("300", "4.5")
-    assert reached["ppo", "1"] == ("100", "1.5")
-    assert reached["dqn", "0"] == ("", "")
+    assert arrivals["ppo", "0"] == ("300", "4.5")
+    assert arrivals["ppo", "1"] == ("100", "1.5")
+    assert arrivals["dqn", "0"] == ("", "")
     (table,) = leaderboards(report.rows).values()
     standings = {row["policy"]: row["s to 0.99"] for row in table}
     assert standings["ppo"] == 3.0
