@@ -146,7 +146,9 @@ def _front(tables: Mapping[str, Sequence[Mapping[str, Any]]], left_out: Mapping[
         parts += [f"<h3>{escape(title)}</h3>", _note(title), html_table(tables[title])]
     parts += ["<h3>Performance profiles</h3>", '<div class="chart profiles"></div>']
     if left_out:
-        reasons = "\n".join(f"<li>{escape(reason)}</li>" for reason in left_out.values())
+        reasons = "\n".join(
+            f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in left_out.items()
+        )
         parts.append(f"<h3>Left out</h3>\n<ul>\n{reasons}\n</ul>")
     return "\n".join([*parts, "</section>"])
 

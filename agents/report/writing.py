@@ -184,5 +184,6 @@ def _markdown(report: Report) -> str:
     for title, table in report.tables.items():
         lines += [f"## {title}", "", format_markdown(table), ""]
     if report.left_out:
-        lines += ["## Left out", "", *(f"- {reason}" for reason in report.left_out.values()), ""]
+        reasons = (f"- {name}: {reason}" for name, reason in report.left_out.items())
+        lines += ["## Left out", "", *reasons, ""]
     return "\n".join(lines)
