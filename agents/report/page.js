@@ -70,7 +70,7 @@ function drawCurves(section, problem) {
     hovertemplate: `%{x:,.5~g} ${x === "seconds" ? "s" : "steps"}<br>regret %{customdata[0]}` +
       "<br>normalised %{customdata[1]}<extra>%{fullData.name}</extra>",
   }));
-  const goal = y === "regret" ? problem.goal : data.target;
+  const goal = y === "regret" ? Math.max(problem.goal, LEAST) : data.target;
   draw(section.querySelector(".curves"), traces, {
     shapes: [{type: "line", xref: "paper", x0: 0, x1: 1, y0: goal, y1: goal, line: {color: "#888", dash: "dash", width: 1}}],
     annotations: [{
@@ -79,7 +79,7 @@ function drawCurves(section, problem) {
     }],
     xaxis: {title: {text: x === "seconds" ? "seconds of training" : "steps"}, rangemode: "tozero"},
     yaxis: y === "regret"
-      ? {type: "log", title: {text: "exact regret (money)"}, exponentformat: "power"}
+      ? {type: "log", title: {text: "exact regret (money)"}, exponentformat: "power", nticks: 8}
       : {title: {text: "normalised score"}},
   });
 }
