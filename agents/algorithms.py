@@ -12,6 +12,7 @@ from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
+from agents.hyperparameters import HYPERPARAMETERS, NETWORK, Count, check_values
 from qc_gym.core.scenario import close_names
 
 _RESERVED = {"policy", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model"}
@@ -49,18 +50,36 @@ class Algorithm:
         ------
         ValueError
             A name that the algorithm does not know, with the close ones, or one that
-            :func:`agents.train` sets itself; a number that was read as text.
+            :func:`agents.train` sets itself; a value of another type or out of its range.
         """
-        known = sorted(set(inspect.signature(self.type).parameters) - _RESERVED)
-        for name, value in (given or {}).items():
+        given = given or {}
+        for name in given:
             if name in _RESERVED:
                 raise ValueError(f"{self.name}: {name} is not a hyperparameter; train() sets it")
-            if name not in known:
-                raise ValueError(
-                    f"{self.name}: unknown hyperparameter {name!r}; {close_names(name, known)}"
-                )
-            _check_numbers(f"{self.name}: {name}", value)
-        return {**self.defaults, **(given or {})}
+        check_values(self.name, given, inspect.signature(self.type).parameters, HYPERPARAMETERS)
+        network = inspect.signature(self.type.policy_aliases[self.policy]).parameters
+        where = f"{self.name}: policy_kwargs"
+        # A network of action values alone has no parts of which each could have its own layers.
+        types = NETWORK if "ortho_init" in network else {**NETWORK, "net_arch": list[Count]}
+        check_values(where, given.get("policy_kwargs") or {}, network, types)
+        return {**self.defaults, **given}
+
+    def check_rollout(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> None:
+        """Raise a ValueError where one roll-out, or one minibatch of it, is too small to normalise."""
+        parameters = inspect.signature(self.type).parameters
+        if "clip_range" not in parameters:
+            return
+        values = {name: one.default for name, one in parameters.items()} | dict(hyperparameters)
+        if values["n_steps"] * num_envs < 2:
+            raise ValueError(
+                f"{self.name}: n_steps = {values['n_steps']} with num_envs = {num_envs}: their "
+                "product should be at least 2"
+            )
+        if values["normalize_advantage"] and values["batch_size"] < 2:
+            raise ValueError(
+                f"{self.name}: batch_size = {values['batch_size']}: should be at least 2 to "
+                "normalise advantages; or set normalize_advantage to false"
+            )
 
 
 def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,22 +102,6 @@ def _linear(name: str, ends: Mapping[str, float]) -> Callable[[float], float]:
         raise ValueError(f"{name} = {dict(ends)!r}: a number or {{initial, final}} is needed")
     initial, final = float(ends["initial"]), float(ends["final"])
     return lambda remaining: final + (initial - final) * remaining
-
-
-def _check_numbers(name: str, value: Any) -> None:
-    """Raise a ValueError for a number that is text, as which YAML reads 3e-4."""
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            _check_numbers(f"{name}.{key}", one)
-    elif isinstance(value, str):
-        try:
-            float(value)
-        except ValueError:
-            return
-        raise ValueError(
-            f"{name} = {value!r}: is text; YAML reads a number only with a point and a signed "
-            "exponent, as in 3.0e-4"
-        )
 
 
 # One pass over large minibatches and a wide clip: with several passes, the clipped ratio favours what

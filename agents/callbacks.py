@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,8 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 import baselines
+from agents.files import write_whole
+from agents.tables import format_csv
 from baselines import Score
 
 COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised")
@@ -96,11 +97,4 @@ class ExactRegret(BaseCallback):
 
 def write_curve(rows: list[dict[str, float]], path: str | Path) -> None:
     """Write a learning curve as CSV, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(path)
+    write_whole(path, format_csv(rows, COLUMNS))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
-import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,11 @@ import gymnasium as gym
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import qc_gym
+from agents.board import Board
+from agents.tables import finite, format_cell
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import Record, ScenarioRange, close_names
 
@@ -28,17 +28,20 @@ console = Console()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return 0, or 2 with a message on standard error for bad input."""
+    """Run the command line.
+
+    Returns 0; or 1 where some runs failed or cannot be used and the others were reported; or 2 for
+    bad input; with a message on standard error.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.command(options)
+        return int(options.command(options) or 0)
     except ModuleNotFoundError as error:
         print(f"qc-gym: {error}; agents need: pip install 'qc-gym[agents]'", file=sys.stderr)
         return 2
     except (ValueError, TypeError, OSError) as error:
         print(f"qc-gym: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -130,18 +133,7 @@ def _inner(env: gym.Env[Any, Any]) -> QCEnv:
 
 
 def _print_json(content: Any) -> None:
-    print(json.dumps(_finite(content), indent=2, allow_nan=False))
-
-
-def _finite(content: Any) -> Any:
-    """Return the content with numbers that JSON cannot hold as text: inf, -inf, nan."""
-    if isinstance(content, Mapping):
-        return {name: _finite(value) for name, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    if isinstance(content, float) and not math.isfinite(content):
-        return str(content)
-    return content
+    print(json.dumps(finite(content), indent=2, allow_nan=False))
 
 
 def _print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -155,15 +147,6 @@ def _print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(*(escape(format_cell(value)) for value in row.values()))
     # A file or a pipe has no width: no number is folded there.
     (console if console.is_terminal else Console(width=10_000)).print(table)
-
-
-def format_cell(value: Any) -> str:
-    """Return a value of a table as it is shown."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4f}" if math.isfinite(value) else str(value)
-    return str(value)
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -267,12 +250,30 @@ def _score(options: argparse.Namespace) -> None:
     _print_table(
         _env_id(options.env), [{"policy": name, **asdict(score)} for name, score in ranked]
     )
+    if options.model is not None:
+        _print_disagreements(env, policies[options.model])
+
+
+def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
+    """Show where the regret of a policy comes from."""
+    import baselines
+
+    try:
+        rows = baselines.disagreements(env, policy)
+    except baselines.NotTabularError as error:
+        console.print(f"Where the regret comes from cannot be told: {error}", soft_wrap=True)
+        return
+    if rows:
+        _print_table("Where the regret comes from", [asdict(row) for row in rows])
+    else:
+        console.print("It does what the optimum does wherever it comes.")
 
 
 def _train(options: argparse.Namespace) -> None:
     import yaml
 
-    from agents.experiment import Experiment, Problem, Training, runs_of, train_run
+    from agents.experiment import Experiment, Problem, Training, runs_of
+    from agents.runs import train_run
     from qc_gym.core.scenario import validated
 
     settings: dict[str, Any] = {}
@@ -297,41 +298,61 @@ def _train(options: argparse.Namespace) -> None:
     )
     experiment = {"name": "train", "seeds": [options.seed], "problems": [problem]}
     (run,) = runs_of(validated(Experiment, experiment, "train"), where="train")
-    _make(options).close()  # a scenario that cannot be used must fail before the training
     options.out.mkdir(parents=True, exist_ok=True)
-    with _Board() as board:
+    with Board(console) as board:
         board.add(run.name, run.total_timesteps)
         result = train_run(run, options.out, board)
     _print_table(run.name, [result["score"]])
     console.print(f"written to {options.out / run.name}", soft_wrap=True)
 
 
-def _bench(options: argparse.Namespace) -> None:
-    from agents.experiment import carry_out, read_experiment, runs_of
-    from agents.report import leaderboards, write_report
+def _bench(options: argparse.Namespace) -> int:
+    from agents.experiment import read_experiment, runs_of, write_manifest
+    from agents.report import write_report
+    from agents.runs import carry_out
 
     experiment = read_experiment(options.config)
     out = options.out / experiment.name
-    with _Board() as board:
-        for run in runs_of(experiment):
+    runs = list(runs_of(experiment))
+    write_manifest(experiment, out)
+    with Board(console) as board:
+        for run in runs:
             board.add(run.name, run.total_timesteps)
-        folders = carry_out(experiment, out / "runs", report=board.show, finished=board.finish)
-    rows = write_report(folders, out)
-    for title, table in leaderboards(rows).items():
+        folders, failures = carry_out(
+            runs,
+            out / "runs",
+            workers=experiment.workers,
+            report=board.show,
+            finished=board.finish,
+            failed=board.fail,
+        )
+    report = write_report(folders, out, failures)
+    for title, table in report.tables.items():
         _print_table(title, table)
-    console.print(f"written to {out}: results.csv, leaderboard.md, figures/, runs/", soft_wrap=True)
+    console.print(
+        f"written to {out}: report.html, leaderboard.md, results.csv, figures/, runs/",
+        soft_wrap=True,
+    )
+    return _print_left_out(report.left_out)
 
 
-def _report(options: argparse.Namespace) -> None:
-    from agents.report import finished_runs, leaderboards, write_report
+def _report(options: argparse.Namespace) -> int:
+    from agents.report import run_folders, write_report
 
-    runs = finished_runs(options.folder)
-    rows = write_report(runs, options.folder)
+    report = write_report(run_folders(options.folder), options.folder)
     if options.json:
-        _print_json(rows)
-        return
-    for title, table in leaderboards(rows).items():
-        _print_table(title, table)
+        _print_json(report.rows)
+    else:
+        for title, table in report.tables.items():
+            _print_table(title, table)
+    return _print_left_out(report.left_out)
+
+
+def _print_left_out(left_out: Mapping[str, str]) -> int:
+    """Say which runs are not in a report; return 1 if there are any."""
+    for name, reason in left_out.items():
+        print(f"qc-gym: left out: {name}: {reason}", file=sys.stderr)
+    return 1 if left_out else 0
 
 
 def _reproduce(options: argparse.Namespace) -> None:
@@ -357,48 +378,6 @@ def _reproduce(options: argparse.Namespace) -> None:
             for number, note in enumerate(notes, 1):
                 console.print(f"{number:>4}  {note}", markup=False, highlight=False, soft_wrap=True)
     _print_table("printed values by verdict", papers.summary(ledgers))
-
-
-class _Board:
-    """The progress of runs: a bar for each on a terminal, a line for each finished one elsewhere."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:>9,.0f} steps"),
-            TextColumn("normalised {task.fields[normalised]:.4f}"),
-            TimeElapsedColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._tasks: dict[str, Any] = {}
-
-    def __enter__(self) -> _Board:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def add(self, name: str, total: int) -> None:
-        """Show a run that has not begun."""
-        self._tasks[name] = self._progress.add_task(name, total=total, start=False, normalised=0.0)
-
-    def show(self, name: str, timesteps: int, normalised: float) -> None:
-        """Show how far a run has come."""
-        self._progress.start_task(self._tasks[name])
-        self._progress.update(self._tasks[name], completed=timesteps, normalised=normalised)
-
-    def put(self, message: tuple[str, int, float]) -> None:
-        """Show a message of a run in this process."""
-        self.show(*message)
-
-    def finish(self, name: str, result: Mapping[str, Any]) -> None:
-        """Show a finished run."""
-        score = result["score"]["normalised"]
-        self._progress.stop_task(self._tasks[name])
-        console.print(f"{name}: normalised {score:.4f} in {result['seconds']:.0f} s")
 
 
 if __name__ == "__main__":

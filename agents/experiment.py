@@ -1,30 +1,22 @@
-"""Experiments: which agents to train on which environments, and how their runs are carried out."""
+"""Experiments: which agents to train on which environments, as a YAML file describes them."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import multiprocessing
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import gymnasium as gym
-import torch
 from pydantic import Field, model_validator
 
+import agents
 import baselines
 import qc_gym
-from agents.algorithms import arguments, find_algorithm
-from agents.callbacks import ExactRegret, write_curve
-from agents.policies import save_policy
-from agents.training import train
-from baselines import Score
+from agents.algorithms import find_algorithm
+from agents.files import write_whole
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import (
     Record,
@@ -36,7 +28,9 @@ from qc_gym.core.scenario import (
 )
 
 Count = Annotated[int, Field(ge=1)]
-RUN, CURVE = "run.json", "curve.csv"
+MANIFEST = "experiment.json"
+_NOT_DECISIVE = {"board.py", "cli.py", "report", "statistics.py", "tables.py"}
+"""Parts of ``agents`` that show results and cannot change them."""
 
 
 class Training(Record):
@@ -98,10 +92,18 @@ class Experiment(Record):
 
 
 class Run(Record):
-    """One training of an experiment, fully resolved."""
+    """One training of an experiment, fully resolved: no file or default stands behind it.
+
+    Attributes
+    ----------
+    scenario, scenario_name
+        All fields of the scenario, and what it is called: a preset, the stem of a file,
+        ``default`` or ``custom``.
+    """
 
     env_id: str
-    scenario: str | dict[str, Any] | None
+    scenario: dict[str, Any]
+    scenario_name: str
     observation: Literal["belief", "outcome"]
     algorithm: str
     seed: int
@@ -112,17 +114,34 @@ class Run(Record):
     hyperparameters: dict[str, Any]
 
     @property
-    def scenario_name(self) -> str:
-        """The scenario's name, or ``custom``."""
-        return scenario_name(self.scenario)
-
-    @property
     def name(self) -> str:
-        """Name of the run's folder: what it is, and a hash of its configuration and the version."""
-        content = json.dumps([self.model_dump(), qc_gym.__version__], sort_keys=True)
+        """Name of the run's folder: what it is, and a hash of its configuration and the code's version."""
+        content = json.dumps([self.model_dump(), *code_version()], sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:8]
         env = self.env_id.split("/")[-1]
         return f"{env}-{self.scenario_name}-{self.algorithm}-{self.seed}-{digest}"
+
+
+def code_version() -> tuple[str, str]:
+    """Return the version of the package, and a digest of the sources that decide a run's result.
+
+    The version alone would not tell runs apart between which the code was changed.
+    """
+    return qc_gym.__version__, _digest_sources()
+
+
+@functools.cache
+def _digest_sources() -> str:
+    digest = hashlib.sha256()
+    for package in (qc_gym, baselines, agents):
+        root = Path(package.__path__[0])
+        for path in sorted(root.rglob("*.py")):
+            place = path.relative_to(root)
+            if package is agents and place.parts[0] in _NOT_DECISIVE:
+                continue
+            digest.update(f"{root.name}/{place.as_posix()}\n".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
 
 
 def scenario_name(scenario: str | Mapping[str, Any] | None) -> str:
@@ -135,21 +154,24 @@ def scenario_name(scenario: str | Mapping[str, Any] | None) -> str:
 def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment and check every part of it before anything is trained.
 
+    A scenario's file is looked for beside the experiment's.
+
     Raises
     ------
     ScenarioError
         The file cannot be read, a field is wrong, or an environment, scenario, algorithm or
-        hyperparameter does not exist; the message names it.
+        hyperparameter does not exist or has no possible value; the message names it.
     """
     path = Path(path)
     experiment = validated(Experiment, read_mapping(path), str(path))
-    for run in runs_of(experiment, where=str(path)):
-        try:
-            make_env(run).close()
-            find_algorithm(run.algorithm).hyperparameters(run.hyperparameters)
-            arguments(run.hyperparameters)
-        except ValueError as error:
-            raise ScenarioError(f"{path}: {run.env_id}, {run.algorithm}: {error}") from error
+    problems = [
+        problem.model_copy(update={"scenario": str(path.parent / problem.scenario)})
+        if isinstance(problem.scenario, str) and problem.scenario.endswith((".yaml", ".yml"))
+        else problem
+        for problem in experiment.problems
+    ]
+    experiment = experiment.model_copy(update={"problems": problems})
+    list(runs_of(experiment, where=str(path)))
     return experiment
 
 
@@ -159,31 +181,40 @@ def runs_of(experiment: Experiment, where: str = "experiment") -> Iterator[Run]:
     Raises
     ------
     ScenarioError
-        An unknown environment or algorithm.
+        An environment, scenario, algorithm or hyperparameter that cannot be used.
     """
     for problem in experiment.problems:
-        if problem.env_id not in qc_gym.ENVIRONMENTS:
-            known = close_names(problem.env_id, list(qc_gym.ENVIRONMENTS))
-            raise ScenarioError(f"{where}: unknown env_id {problem.env_id!r}; {known}")
         for algorithm, training in problem.algorithms.items():
             try:
-                entry = find_algorithm(algorithm)
-                hyperparameters = entry.hyperparameters(training.hyperparameters)
+                resolved = _resolve(problem, algorithm, training)
             except ValueError as error:
-                raise ScenarioError(f"{where}: {problem.env_id}: {error}") from error
+                raise ScenarioError(f"{where}: {problem.env_id}, {algorithm}: {error}") from error
             for seed in experiment.seeds:
-                yield Run(
-                    env_id=problem.env_id,
-                    scenario=problem.scenario,
-                    observation=problem.observation,
-                    algorithm=algorithm,
-                    seed=seed,
-                    scores=experiment.scores,
-                    total_timesteps=training.total_timesteps or entry.total_timesteps,
-                    num_envs=training.num_envs or entry.num_envs,
-                    reward_scale=training.reward_scale,
-                    hyperparameters=hyperparameters,
-                )
+                yield Run(**resolved, seed=seed, scores=experiment.scores)
+
+
+def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, Any]:
+    """Return the fields of the runs of one algorithm on one problem, without those of a single run."""
+    if problem.env_id not in qc_gym.ENVIRONMENTS:
+        known = close_names(problem.env_id, list(qc_gym.ENVIRONMENTS))
+        raise ScenarioError(f"unknown env_id {problem.env_id!r}; {known}")
+    entry = find_algorithm(algorithm)
+    hyperparameters = entry.hyperparameters(training.hyperparameters)
+    num_envs = training.num_envs or entry.num_envs
+    entry.check_rollout(num_envs, hyperparameters)
+    inner = make_env(problem).unwrapped
+    assert isinstance(inner, QCEnv)
+    return {
+        "env_id": problem.env_id,
+        "scenario": inner.scenario.model_dump(mode="json"),
+        "scenario_name": scenario_name(problem.scenario),
+        "observation": problem.observation,
+        "algorithm": algorithm,
+        "total_timesteps": training.total_timesteps or entry.total_timesteps,
+        "num_envs": num_envs,
+        "reward_scale": training.reward_scale,
+        "hyperparameters": hyperparameters,
+    }
 
 
 def make_env(run: Run | Problem) -> gym.Env[Any, Any]:
@@ -197,125 +228,21 @@ def make_env(run: Run | Problem) -> gym.Env[Any, Any]:
     env = gym.make(run.env_id, scenario=run.scenario, observation=run.observation)
     assert isinstance(env.unwrapped, QCEnv)
     if isinstance(env.unwrapped.scenarios, ScenarioRange):
-        raise ScenarioError("scenario: is a range, which has no one optimum to score against")
+        where = run.scenario if isinstance(run.scenario, str) else "scenario"
+        raise ScenarioError(f"{where}: is a range, which has no one optimum to score against")
     return env
 
 
-def carry_out(
-    experiment: Experiment,
-    folder: str | Path,
-    report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
-    finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
-) -> list[Path]:
-    """Train every run of an experiment and leave a folder for each.
+def write_manifest(experiment: Experiment, folder: str | Path) -> None:
+    """Write which runs an experiment consists of, whole or not at all, for its report to read.
 
-    A run's folder appears when the run is complete, and replaces an earlier one of the same name.
-
-    Parameters
-    ----------
-    folder
-        Where the folders of the runs go; made if missing.
-    report
-        Called with a run's name, its steps so far and its last normalised score.
-    finished
-        Called with a run's name and its result.
-
-    Returns
-    -------
-    list of Path
-        The runs' folders, in the order of the experiment.
+    Written before the first run: a report of an experiment that was broken off names what is missing.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    runs = list(runs_of(experiment))
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(experiment.workers, context) as pool:
-        messages = manager.Queue()
-        futures: dict[Future[dict[str, Any]], Run] = {
-            pool.submit(train_run, run, folder, messages): run for run in runs
-        }
-        try:
-            waiting = set(futures)
-            while waiting:
-                _drain(messages, report)
-                done = {future for future in waiting if future.done()}
-                for future in as_completed(done):
-                    finished(futures[future].name, future.result())
-                waiting -= done
-                time.sleep(0.2)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [folder / run.name for run in runs]
-
-
-def _drain(messages: Any, report: Callable[[str, int, float], None]) -> None:
-    while not messages.empty():
-        report(*messages.get())
-
-
-def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
-    """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
-
-    One thread, so that the result does not depend on how the work was divided.
-    """
-    torch.set_num_threads(1)
-    env = make_env(run)
-    curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
-    model = train(
-        run.algorithm,
-        run.env_id,
-        scenario=run.scenario,
-        observation=run.observation,
-        seed=run.seed,
-        total_timesteps=run.total_timesteps,
-        num_envs=run.num_envs,
-        hyperparameters=run.hyperparameters,
-        reward_scale=run.reward_scale,
-        callback=curve,
-    )
-    result = {
-        "run": run.model_dump(),
-        "version": qc_gym.__version__,
-        "score": asdict(baselines.score(env, model)),
-        "seconds": curve.rows[-1]["seconds"],
+    version, code = code_version()
+    content = {
+        "experiment": experiment.model_dump(),
+        "version": version,
+        "code": code,
+        "runs": [run.name for run in runs_of(experiment)],
     }
-    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
-    partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
-    try:
-        save_policy(model, partial, policy_description(run, env))
-        write_curve(curve.rows, partial / CURVE)
-        (partial / RUN).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        shutil.rmtree(folder / run.name, ignore_errors=True)
-        partial.rename(folder / run.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return result
-
-
-class _Messages(ExactRegret):
-    """The exact curve, told to the process that shows the progress."""
-
-    def __init__(self, env: Any, every: int, name: str, messages: Any) -> None:
-        super().__init__(env, every)
-        self._name = name
-        self._messages = messages
-
-    def measure(self) -> Score:
-        score = super().measure()
-        if self._messages is not None:
-            self._messages.put((self._name, self.num_timesteps, score.normalised))
-        return score
-
-
-def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
-    """Return what :func:`agents.save_policy` needs to know of a run."""
-    inner = env.unwrapped
-    assert isinstance(inner, QCEnv)
-    return {
-        "algorithm": run.algorithm,
-        "hyperparameters": run.hyperparameters,
-        "env_id": run.env_id,
-        "scenario": inner.scenario.model_dump(mode="json"),
-        "observation": run.observation,
-    }
+    write_whole(Path(folder) / MANIFEST, json.dumps(content, indent=2) + "\n")

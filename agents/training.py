@@ -56,12 +56,13 @@ def train(
         An unknown algorithm, environment or hyperparameter; the message names it.
     """
     entry = find_algorithm(algorithm)
-    settings = arguments(entry.hyperparameters(hyperparameters))
+    resolved = entry.hyperparameters(hyperparameters)
     if total_timesteps is None:
         total_timesteps = entry.total_timesteps
     if total_timesteps < 1:
         raise ValueError(f"total_timesteps = {total_timesteps!r}: at least 1 step is needed")
     num_envs = entry.num_envs if num_envs is None else num_envs
+    entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = 1.0 / return_deviation(env, seed)
@@ -74,7 +75,7 @@ def train(
             seed=seed,
             device="cpu",
             tensorboard_log=tensorboard_log,
-            **settings,
+            **arguments(resolved),
         )
     except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
         raise ValueError(f"{algorithm}: {error}") from error

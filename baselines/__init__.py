@@ -20,6 +20,14 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.disagreements import (
+    Disagreement,
+    NotTabularError,
+    describe_record,
+    exact_flow,
+    largest_terms,
+    simulated_flow,
+)
 from baselines.core.model import TabularModel
 from baselines.core.policy import (
     Policy,
@@ -45,7 +53,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Certificate",
+    "Disagreement",
     "ImproperPolicyError",
+    "NotTabularError",
     "OracleError",
     "Policy",
     "Score",
@@ -54,6 +64,7 @@ __all__ = [
     "TabularModel",
     "TabularPolicy",
     "certify",
+    "disagreements",
     "evaluate",
     "figures",
     "instructions",
@@ -129,14 +140,67 @@ def score(
     exact = solution.score(policy, problem.features, deterministic)
     if exact is not None:
         return exact
-    if problem.features is not None:
-        raise TypeError("a policy with memory cannot be scored on a range of scenarios")
-    arena = vector_type(problem.env_type)(
-        min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
-    )
-    if deterministic is None:
-        deterministic = not isinstance(policy, TabularPolicy)
+    arena, deterministic = _arena(problem, policy, deterministic, episodes)
     return score_by_simulation(solution, policy, arena, episodes, seed, deterministic)
+
+
+def disagreements(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+    policy: Any,
+    *,
+    top: int = 10,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+    seed: int = 0,
+) -> list[Disagreement]:
+    """Return where a policy's regret comes from: its costliest departures from the optimum.
+
+    Exact for every policy without memory; for one with memory, how often it comes to a state is
+    simulated. A policy that may never end has no finite regret to share out: the list is empty.
+
+    Parameters
+    ----------
+    env, policy, deterministic, episodes, seed
+        As for :func:`score`.
+    top
+        How many at most, the costliest first.
+
+    Raises
+    ------
+    NotTabularError
+        The family's optimum is not a table over decision states.
+    TypeError
+        Not an environment of ``qc_gym``, or not a policy.
+    """
+    for name, value in {"top": top, "episodes": episodes}.items():
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} = {value!r}: a whole number of at least 1 is needed")
+    problem = _problem(env)
+    solution = problem.solution
+    if not isinstance(solution, Solution):
+        raise NotTabularError(
+            f"{problem.env_type.__name__}: its optimum is not a table over states, of which those "
+            "where a policy departs from it could be listed"
+        )
+    tables = solution.model
+    flow = exact_flow(tables, policy, problem.features, deterministic)
+    if flow is None:
+        arena, deterministic = _arena(problem, policy, deterministic, episodes)
+        flow = simulated_flow(tables, policy, arena, episodes, seed, deterministic)
+    room = _room(problem.env_type.family)
+    describe_state = getattr(room, "describe_state", describe_record)
+    return [
+        Disagreement(
+            state=describe_state(tables, row),
+            optimum=_describe_action(problem, tables, row, int(solution.policy.actions[row])),
+            policy=_describe_action(problem, tables, row, action),
+            occupancy=occupancy,
+            gap=gap,
+            regret=occupancy * gap,
+            share=share,
+        )
+        for row, action, occupancy, gap, share in largest_terms(solution, flow, top)
+    ]
 
 
 def certify(
@@ -219,6 +283,29 @@ def _problem(env: Any) -> _Problem:
         f"env = {env!r}: an environment of qc_gym is needed, for instance "
         "gymnasium.make('qc_gym/SequentialSampling-v0')"
     )
+
+
+def _arena(
+    problem: _Problem, policy: Any, deterministic: bool | None, episodes: int
+) -> tuple[QCVectorEnv, bool]:
+    """Return where a policy with memory is simulated, and whether deterministically."""
+    if problem.features is not None:
+        raise TypeError("a policy with memory cannot be scored on a range of scenarios")
+    arena = vector_type(problem.env_type)(
+        min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
+    )
+    if deterministic is None:
+        deterministic = not isinstance(policy, TabularPolicy)
+    return arena, deterministic
+
+
+def _describe_action(problem: _Problem, tables: TabularModel, row: int, action: int) -> str:
+    """Return an action in a state in the family's words, or by its name."""
+    room = _room(problem.env_type.family)
+    if hasattr(room, "describe_action"):
+        words: str = room.describe_action(tables, row, action)
+        return words
+    return problem.env_type.action_names[action]
 
 
 def _room(family: str) -> ModuleType:

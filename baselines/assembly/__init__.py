@@ -1,6 +1,6 @@
 """Assembly: the exact optimum on belief states, static policies, and the optimum in words."""
 
-from baselines.assembly.instructions import instructions
+from baselines.assembly.instructions import describe_action, describe_state, instructions
 from baselines.assembly.model import MAX_STATES, TooManyStatesError, model
 from baselines.assembly.reference import reference_policies
 from baselines.assembly.static import StaticPolicy, enumerate_static, evaluate_static
@@ -18,6 +18,8 @@ __all__ = [
     "TooManyStatesError",
     "always_inspect",
     "best_static",
+    "describe_action",
+    "describe_state",
     "enumerate_static",
     "evaluate_static",
     "instructions",

@@ -9,7 +9,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from baselines.assembly.instructions import describe_step, describe_taken, reached_steps, successors
+from baselines.assembly.instructions import (
+    describe_action,
+    describe_state,
+    reached_steps,
+    successors,
+)
 from baselines.core.policy import TabularPolicy
 from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
@@ -43,8 +48,8 @@ def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) 
 
     A step at which another policy acts otherwise names that policy.
     """
-    steps = reached_steps(solution)
-    visits = evaluate(solution.model, solution.policy.probabilities).occupancy
+    model, steps = solution.model, reached_steps(solution)
+    visits = evaluate(model, solution.policy.probabilities).occupancy
     if len(steps) > MOST_STEPS:
         common = set(sorted(steps, key=lambda row: -visits[row])[:MOST_STEPS])
         steps = [row for row in steps if row in common]
@@ -54,7 +59,8 @@ def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) 
     place = {row: -i for i, row in enumerate(steps)}
     for row in steps:
         _draw_step(ax, policies, row, place, float(visits[row]))
-        text = f"{describe_step(solution, row)}: {describe_taken(solution, row)}"
+        taken = describe_action(model, row, int(solution.policy.actions[row]))
+        text = f"{describe_state(model, row)}: {taken}"
         ax.text(0.05, place[row], text, va="center", fontsize=9)
     ax.set(xlim=(-1.0, 3.2), ylim=(-len(steps) + 0.3, 0.7))
     ax.set_axis_off()

@@ -21,11 +21,11 @@ def instructions(solution: Solution) -> str:
     has learnt. Then every step that the optimum can come to, in the order in which they follow each
     other; the number behind a step is the expected number of times that it is taken for a delivered unit.
     """
-    steps = reached_steps(solution)
+    model, steps = solution.model, reached_steps(solution)
     number = {row: i + 1 for i, row in enumerate(steps)}
-    visits = evaluate(solution.model, solution.policy.probabilities).occupancy
+    visits = evaluate(model, solution.policy.probabilities).occupancy
     width = len(str(len(steps)))
-    scenario = solution.model.scenario
+    scenario = model.scenario
     assert isinstance(scenario, AssemblyScenario)
     static = best_static(scenario).value
     gain = round(solution.value - static, 4) + 0.0  # no minus before a rounded zero
@@ -34,7 +34,7 @@ def instructions(solution: Solution) -> str:
         heading
         + "\n"
         + "\n".join(
-            f"{number[row]:>{width}}. {describe_step(solution, row)}: {_go_on(solution, row, number)}"
+            f"{number[row]:>{width}}. {describe_state(model, row)}: {_go_on(solution, row, number)}"
             f"  [{visits[row]:.3g} times]"
             for row in steps
         )
@@ -60,9 +60,8 @@ def successors(model: TabularModel, row: int, action: int) -> list[int]:
     return [int(state) for state in model.successors[model.first[pair] : model.first[pair + 1]]]
 
 
-def describe_step(solution: Solution, row: int) -> str:
+def describe_state(model: TabularModel, row: int) -> str:
     """Return what is asked in a state, in words: the item and what is known of it."""
-    model = solution.model
     names = _names(model)
     state = model.states[row]
     asked = int(state["asked"])
@@ -85,9 +84,8 @@ def _known_inside(model: TabularModel, state: np.void) -> str:
     return f", known to be good: {', '.join(good)}" if good else ""
 
 
-def describe_taken(solution: Solution, row: int) -> str:
-    """Return what the optimum does in a state, in words."""
-    model, action = solution.model, int(solution.policy.actions[row])
+def describe_action(model: TabularModel, row: int, action: int) -> str:
+    """Return what an answer does in a state, in words."""
     state = model.states[row]
     asked = int(state["asked"])
     if state["status"][asked] == BAD:
@@ -103,7 +101,7 @@ def _go_on(solution: Solution, row: int, number: dict[int, int]) -> str:
     """Return the action in words, and the steps that may follow."""
     model, action = solution.model, int(solution.policy.actions[row])
     asked = int(model.states[row]["asked"])
-    taken = describe_taken(solution, row)
+    taken = describe_action(model, row, action)
     after = successors(model, row, action)
     results = dict(_results(model, after, asked))
     if taken in {"scrap it", "dismantle it", "use it", "throw it away untested"}:

@@ -9,7 +9,7 @@ difference, Kakade & Langford 2002), and its variance vanishes as the policy app
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -234,14 +234,38 @@ def score_by_simulation(
 ) -> Score:
     """Return the score of a policy that may have memory, from the gaps along simulated episodes.
 
-    Every sub-environment plays the same number of episodes, so that short ones are not favoured.
-
     Parameters
     ----------
     env
         A vector environment of the model's scenario with ``SAME_STEP`` autoreset.
     episodes
         Number of episodes; rounded up to a multiple of the number of sub-environments.
+    """
+    count, rounds = env.num_envs, -(-episodes // env.num_envs)
+    lost, lengths = np.zeros((2, rounds, count))
+    each = np.arange(count)
+    for actions, played, active in play(policy, env, episodes, seed, deterministic):
+        gaps = solution.gaps(env.states, actions)
+        lost[played[active], each[active]] += gaps[active]
+        lengths[played[active], each[active]] += 1
+    if lost.min() < -_ROUNDING * max(1.0, abs(solution.value)):
+        raise OracleError(f"an episode's gaps sum to {lost.min()!r}")
+    stderr = float(lost.std(ddof=1) / math.sqrt(lost.size)) if lost.size > 1 else math.inf
+    return _score(solution, float(lost.mean()), stderr, False, float(lengths.mean()))
+
+
+def play(
+    policy: Any, env: QCVectorEnv, episodes: int, seed: int, deterministic: bool
+) -> Iterator[tuple[NDArray[np.integer], NDArray[np.int64], NDArray[np.bool_]]]:
+    """Play episodes of a policy that may have memory; yield before each step of the environment.
+
+    Every sub-environment plays the same number of episodes, so that short ones are not favoured.
+
+    Yields
+    ------
+    actions, played, active
+        What the policy does now in each sub-environment, whose states are ``env.states``; how many
+        episodes each has ended; whether it has any left. Shape (num_envs,).
     """
     if env.autoreset_mode is not AutoresetMode.SAME_STEP:
         raise ValueError(f"env.autoreset_mode = {env.autoreset_mode}: SAME_STEP is needed")
@@ -251,28 +275,21 @@ def score_by_simulation(
     observations, infos = env.reset(seed=seeds.tolist())
     memory: Any = None
     starts = np.ones(count, np.bool_)
-    lost, lengths = np.zeros((2, rounds, count))
     played = np.zeros(count, np.int64)
-    each = np.arange(count)
     while (active := played < rounds).any():
         allowed = infos["action_mask"].astype(bool)
-        actions, memory = policy.predict(
+        answer, memory = policy.predict(
             observations,
             state=memory,
             episode_start=starts,
             deterministic=deterministic,
             **mask_arguments(policy.predict, allowed),
         )
-        gaps = solution.gaps(env.states, np.asarray(actions))
-        lost[played[active], each[active]] += gaps[active]
-        lengths[played[active], each[active]] += 1
-        observations, _, terminated, truncated, infos = env.step(np.asarray(actions))
+        actions = np.asarray(answer)
+        yield actions, played, active
+        observations, _, terminated, truncated, infos = env.step(actions)
         starts = terminated | truncated
         played += starts & active
-    if lost.min() < -_ROUNDING * max(1.0, abs(solution.value)):
-        raise OracleError(f"an episode's gaps sum to {lost.min()!r}")
-    stderr = float(lost.std(ddof=1) / math.sqrt(lost.size)) if lost.size > 1 else math.inf
-    return _score(solution, float(lost.mean()), stderr, False, float(lengths.mean()))
 
 
 def _score(

@@ -16,6 +16,7 @@ from baselines.sampling.plans import (
 )
 from baselines.sampling.reference import (
     boundary_policy,
+    describe_state,
     instructions,
     reference_policies,
     risks,
@@ -30,6 +31,7 @@ __all__ = [
     "SingleSamplingPlan",
     "SprtLines",
     "boundary_policy",
+    "describe_state",
     "exact_plan",
     "instructions",
     "least_sample_test",

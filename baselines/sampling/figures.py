@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -39,17 +39,67 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     Returns
     -------
     dict
-        ``decision_maps``: what each does at each (n, d), with the optimum's boundary drawn over it;
-        ``operating_characteristics``: the OC and ASN curves of all. Empty for outcome observations,
-        where a policy is not a map over (n, d).
+        ``regret_maps``: at which (n, d) each policy loses its regret; ``decision_maps``: what each
+        does at each (n, d), with the optimum's boundary drawn over it;
+        ``operating_characteristics``: the OC and ASN curves of all. The last two not for outcome
+        observations, where a policy is not a map over (n, d).
     """
-    if solution.model.observation != "belief":
-        return {}
     tables = solution.tables(policies)
-    return {
-        "decision_maps": decision_maps(tables),
-        "operating_characteristics": operating_characteristics(tables),
+    drawn = {}
+    if len(tables) > 1:
+        drawn["regret_maps"] = regret_maps(solution, tables)
+    if solution.model.observation == "belief":
+        drawn["decision_maps"] = decision_maps(tables)
+        drawn["operating_characteristics"] = operating_characteristics(tables)
+    return drawn
+
+
+def regret_maps(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
+    """Return a map over (n, d) for each policy: the part of its regret that it loses there.
+
+    The parts of a policy, occupancy times gap, add up to its regret. One scale of colours for all,
+    logarithmic over three decades.
+    """
+    planes = {
+        name: regret_plane(solution, policy)
+        for name, policy in policies.items()
+        if name != "optimum"
     }
+    most = max(max(float(plane.max()) for plane in planes.values()), 1e-12)
+    shown = np.any([plane > 1e-3 * most for plane in planes.values()], axis=0)
+    d_top, n_top = (
+        min(int(np.flatnonzero(shown.any(axis=axis)).max(initial=4)) + 1, len(shown) - 1)
+        for axis in (1, 0)
+    )
+    columns = min(3, len(planes))
+    rows = -(-len(planes) // columns)
+    figure = Figure(figsize=(4.6 * columns + 1.2, 3.4 * rows + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    scale = LogNorm(1e-3 * most, most)
+    n, d = np.meshgrid(np.arange(n_top + 1), np.arange(d_top + 1))
+    for ax, (name, plane) in zip(axes, planes.items(), strict=False):
+        parts = np.where(d <= n, plane[: d_top + 1, : n_top + 1], np.nan)
+        ax.set_facecolor("#dddddd")  # where d > n
+        image = ax.pcolormesh(n, d, np.maximum(parts, 1e-3 * most), cmap="Reds", norm=scale)
+        ax.set_title(f"{name}: regret {plane.sum():.4f}", fontsize=10)
+    for ax in axes[len(planes) :]:
+        ax.set_axis_off()
+    figure.colorbar(image, ax=axes, label="part of the regret (money)", extend="min")
+    figure.supxlabel("items inspected n")
+    figure.supylabel("defectives found d")
+    return figure
+
+
+def regret_plane(solution: Solution, policy: TabularPolicy) -> NDArray[np.float64]:
+    """Return the part of a policy's regret that it loses at each (n, d), money, indexed [d, n]."""
+    model = solution.model
+    visits = evaluate(model, policy.probabilities).occupancy
+    lost = visits * (policy.probabilities * solution.optimum.gaps()).sum(axis=1)
+    size = int(model.states["n"].max()) + 1
+    plane = np.zeros((size, size))
+    np.add.at(plane, (model.states["d"], model.states["n"]), lost)
+    return plane
 
 
 def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:

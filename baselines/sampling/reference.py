@@ -28,7 +28,7 @@ from baselines.sampling.plans import (
     sprt_lines,
 )
 from qc_gym.core.scenario import Scenario, ScenarioRange
-from qc_gym.sampling.dynamics import ACCEPT, REJECT
+from qc_gym.sampling.dynamics import ACCEPT, CONFORMING, DEFECTIVE, REJECT
 from qc_gym.sampling.env import SequentialSamplingEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
 
@@ -86,6 +86,15 @@ def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
         except NoPlanError:
             continue
     return policies
+
+
+def describe_state(model: TabularModel, row: int) -> str:
+    """Return a state in words: the counts, and the last result where the state holds it."""
+    state = model.states[row]
+    last = {CONFORMING: ", the last one conforming", DEFECTIVE: ", the last one defective"}
+    return f"n = {state['n']} inspected, d = {state['d']} defective" + last.get(
+        int(state["last_result"]), ""
+    )
 
 
 def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:

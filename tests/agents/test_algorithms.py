@@ -1,5 +1,7 @@
 """Every algorithm trains and is scored; its hyperparameters are checked before it does."""
 
+import inspect
+import re
 from typing import Any
 
 import gymnasium as gym
@@ -14,7 +16,8 @@ from stable_baselines3.common.evaluation import evaluate_policy
 
 import baselines
 from agents import ALGORITHMS, SB3VecEnv, train
-from agents.algorithms import arguments, find_algorithm
+from agents.algorithms import _RESERVED, arguments, find_algorithm
+from agents.hyperparameters import HYPERPARAMETERS
 from agents.training import make_training_env
 from baselines.core.policy import tabulate
 
@@ -219,6 +222,99 @@ def test_reserved_names(name: str) -> None:
 def test_numbers_that_yaml_reads_as_text(value: Any) -> None:
     with pytest.raises(ValueError, match=r"ppo: learning_rate.* = '3e-4': is text.*3\.0e-4"):
         train("ppo", ID, hyperparameters={"learning_rate": value})
+
+
+NOT_DATA = {"replay_buffer_class", "replay_buffer_kwargs", "optimize_memory_usage"}
+NOT_DATA |= {"rollout_buffer_class", "rollout_buffer_kwargs"}
+CONTINUOUS_ONLY = {"use_sde", "sde_sample_freq"}
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_hyperparameter_of_an_algorithm_has_a_type(name: str) -> None:
+    """A new one of stable-baselines3 must be given a type, or a reason why a config cannot hold it."""
+    known = set(inspect.signature(ALGORITHMS[name].type).parameters) - _RESERVED
+    assert known - set(HYPERPARAMETERS) <= NOT_DATA | CONTINUOUS_ONLY
+    for one in known - set(HYPERPARAMETERS):
+        with pytest.raises(ValueError, match=f"{name}: unknown hyperparameter '{one}'"):
+            ALGORITHMS[name].hyperparameters({one: None})
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_defaults_of_stable_baselines3_are_allowed(name: str) -> None:
+    parameters = inspect.signature(ALGORITHMS[name].type).parameters
+    given = {one: parameters[one].default for one in HYPERPARAMETERS if one in parameters}
+    assert ALGORITHMS[name].hyperparameters(given) == {**ALGORITHMS[name].defaults, **given}
+
+
+REFUSED: list[tuple[str, str, Any, str]] = [
+    ("ppo", "n_steps", 0, "greater than or equal to 1"),
+    ("ppo", "n_steps", 2.0, "valid integer"),
+    ("ppo", "n_steps", True, "valid integer"),
+    ("ppo", "n_epochs", None, "valid integer"),
+    ("ppo", "gamma", 1.01, "less than or equal to 1"),
+    ("ppo", "gamma", -0.1, "greater than or equal to 0"),
+    ("ppo", "gamma", float("nan"), "finite"),
+    ("ppo", "gamma", [0.9], "valid number"),
+    ("ppo", "learning_rate", 0.0, "greater than 0"),
+    ("ppo", "learning_rate", True, "greater than 0"),
+    ("ppo", "learning_rate", float("inf"), "greater than 0"),
+    ("ppo", "learning_rate", {"initial": -1.0, "final": 0.0}, "at least 0"),
+    ("ppo", "clip_range", "wide", "greater than 0, or {initial, final}"),
+    ("ppo", "target_kl", 0.0, "greater than 0"),
+    ("ppo", "normalize_advantage", 1, "valid boolean"),
+    ("a2c", "max_grad_norm", 0, "greater than 0"),
+    ("a2c", "policy_kwargs", "wide", "valid dictionary"),
+    ("dqn", "tau", 0.0, "greater than 0"),
+    ("dqn", "train_freq", [4, "step"], "valid integer"),
+    ("dqn", "gradient_steps", 0, "at least 1, or -1"),
+    ("dqn", "learning_starts", -1, "greater than or equal to 0"),
+    ("dqn", "exploration_fraction", 1.5, "less than or equal to 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "parameter", "value", "allowed"), REFUSED)
+def test_values_are_checked_by_type_and_range(
+    name: str, parameter: str, value: Any, allowed: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{name}: {parameter} = {value!r}: ")) as caught:
+        ALGORITHMS[name].hyperparameters({parameter: value})
+    assert allowed in str(caught.value)
+
+
+NETWORKS: list[tuple[str, dict[str, Any], str]] = [
+    ("ppo", {"net_arch": [64, 0]}, "net_arch = [64, 0]: should be a list of layer sizes"),
+    ("ppo", {"net_arch": {"pi": [64]}}, "net_arch = {'pi': [64]}: should be a list"),
+    ("ppo", {"net_arc": [64]}, "unknown hyperparameter 'net_arc'; did you mean 'net_arch'"),
+    ("ppo", {"n_quantiles": 8}, "unknown hyperparameter 'n_quantiles'"),
+    ("dqn", {"net_arch": {"pi": [64], "vf": [64]}}, "net_arch = {'pi': [64], 'vf': [64]}"),
+    ("qrdqn", {"n_quantiles": 0}, "n_quantiles = 0: should be greater"),
+    (
+        "recurrent_ppo",
+        {"lstm_hidden_size": 1.5},
+        "lstm_hidden_size = 1.5: should be a valid integer",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "network", "message"), NETWORKS)
+def test_networks_are_checked(name: str, network: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{name}: policy_kwargs: {message}")):
+        ALGORITHMS[name].hyperparameters({"policy_kwargs": network})
+
+
+def test_networks_of_two_parts() -> None:
+    given = {"policy_kwargs": {"net_arch": {"pi": [8], "vf": [16, 16]}, "ortho_init": False}}
+    model = train_tiny("ppo", total_timesteps=64, hyperparameters=given)
+    sizes = {tuple(one.shape) for one in model.policy.parameters()}
+    assert {(8, 4), (16, 4), (16, 16)} <= sizes
+
+
+@pytest.mark.parametrize("name", ["ppo", "maskable_ppo", "recurrent_ppo"])
+def test_a_roll_out_too_small_to_normalise(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name}: n_steps = 1 with num_envs = 1"):
+        train(name, ID, num_envs=1, hyperparameters={"n_steps": 1})
+    with pytest.raises(ValueError, match=f"{name}: batch_size = 1: should be at least 2"):
+        train(name, ID, num_envs=4, hyperparameters={"batch_size": 1})
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

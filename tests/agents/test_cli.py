@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 
 import baselines
 import qc_gym
+from agents import load_policy
 from agents.cli import main
 from agents.experiment import read_experiment, runs_of
 from agents.report import read_result
@@ -145,7 +147,8 @@ def test_train_leaves_a_run(trained: Path, scenario: str) -> None:
     run = read_result(trained).run
     assert trained.name == run.name
     assert run.name.startswith("SequentialSampling-v0-tiny-lots-ppo-3-")
-    assert (run.env_id, run.scenario, run.observation) == (ID, scenario, "belief")
+    assert (run.env_id, run.scenario_name, run.observation) == (ID, "tiny-lots", "belief")
+    assert {name: run.scenario[name] for name in SCENARIO} == SCENARIO
     assert (run.algorithm, run.seed, run.total_timesteps, run.num_envs) == ("ppo", 3, 192, 4)
     settings = dict(yaml.safe_load(setting.replace("=", ": ")).popitem() for setting in ROLLOUTS)
     assert settings == {name: run.hyperparameters[name] for name in settings}
@@ -162,6 +165,36 @@ def test_a_trained_agent_scores_as_its_run_says(
     words = capsys.readouterr().out.split()
     assert str(trained) in words
     assert f"{content['score']['regret']:.4f}" in words
+
+
+def test_score_tells_where_the_regret_comes_from(
+    trained: Path,
+    scenario: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    command = ["score", ID, str(trained), "--scenario", scenario]
+    env = gym.make(ID, scenario=scenario)
+    expected = baselines.disagreements(env, load_policy(trained)[0])
+    assert expected  # 192 steps do not make an optimum
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    for row in expected:
+        (line,) = (line for line in text.splitlines() if f"{row.state} " in line)
+        words = line.removeprefix(f" {row.state} ").split()
+        assert words[:2] == [row.optimum, row.policy]
+        numbers = (row.occupancy, row.gap, row.regret, row.share)
+        assert words[2:] == [f"{one:.4f}" for one in numbers]
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise baselines.NotTabularError("its optimum is no table")
+
+    monkeypatch.setattr(baselines, "disagreements", refuse)
+    assert main(command) == 0
+    assert "cannot be told: its optimum is no table" in capsys.readouterr().out
+    monkeypatch.setattr(baselines, "disagreements", lambda *_, **__: [])
+    assert main(command) == 0
+    assert "It does what the optimum does" in capsys.readouterr().out
 
 
 def test_training_again_replaces_the_run(trained: Path, scenario: str, tmp_path: Path) -> None:
@@ -220,7 +253,14 @@ def bench(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
     folder, config = bench
     names = {path.name for path in folder.iterdir()}
-    assert names == {"runs", "figures", "results.csv", "leaderboard.md"}
+    assert names == {
+        "experiment.json",
+        "runs",
+        "figures",
+        "results.csv",
+        "leaderboard.md",
+        "report.html",
+    }
     runs = [run.name for run in runs_of(read_experiment(config))]
     assert {path.name for path in (folder / "runs").iterdir()} == set(runs)
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
@@ -232,17 +272,16 @@ def test_report_writes_the_same_again(
     bench: tuple[Path, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = bench[0]
-    before = {name: (folder / name).read_bytes() for name in ("results.csv", "leaderboard.md")}
+    before = {
+        name: (folder / name).read_bytes()
+        for name in ("results.csv", "leaderboard.md", "report.html")
+    }
     for name in before:
         (folder / name).unlink()
     shutil.rmtree(folder / "figures")
     rows = read_json(capsys, ["report", str(folder), "--json"])
-    # The order of runs is that of the experiment there, and of their names here.
-    assert sorted((folder / "results.csv").read_bytes().splitlines()) == sorted(
-        before["results.csv"].splitlines()
-    )
-    assert (folder / "leaderboard.md").read_bytes() == before["leaderboard.md"]
-    assert len(list((folder / "figures").glob("*.png"))) == 3
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert len(list((folder / "figures").glob("*.png"))) == 7
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows] == table
@@ -251,6 +290,65 @@ def test_report_writes_the_same_again(
     words = capsys.readouterr().out.split()
     for policy in {row["policy"] for row in table}:
         assert policy in words
+
+
+def test_train_and_score_give_the_numbers_of_the_leaderboard(
+    bench: tuple[Path, str], scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (bench[0] / "results.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["seed"] == "1"]
+    command = ["train", ID, "maskable_ppo", "--scenario", scenario, "--seed", "1"]
+    command += ["--timesteps", "128", "--num-envs", "4", "--out", str(tmp_path)]
+    for setting in ("n_steps=16", "batch_size=32", "n_epochs=1"):
+        command += ["--set", setting]
+    assert main(command) == 0
+    capsys.readouterr()
+    (folder,) = tmp_path.iterdir()
+    (score,) = read_json(capsys, ["score", ID, str(folder), "--json"]).values()
+    (row,) = rows
+    for name in ("value", "regret", "normalised", "stderr", "optimum"):
+        assert repr(score[name]) == row[name]
+
+
+def test_report_of_a_damaged_run_names_it(
+    bench: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(bench[0], tmp_path / "copy")
+    bad, good = sorted((folder / "runs").iterdir())
+    weights = bad / "policy.safetensors"
+    weights.write_bytes(weights.read_bytes()[:300])
+    assert main(["report", str(folder)]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"qc-gym: left out: {bad.name}: ")
+    assert "policy.safetensors: cannot be read" in printed.err
+    assert len(printed.err.splitlines()) == 1
+    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+        assert [row["run"] for row in csv.DictReader(file) if row["run"]] == [good.name]
+    shutil.rmtree(good)
+    assert main(["report", str(folder)]) == 2
+    assert "no run can be reported" in capsys.readouterr().err
+
+
+def test_bench_goes_on_without_a_run_that_fails(
+    scenario: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = {"total_timesteps": 64, "num_envs": 4}
+    algorithms = {
+        "dqn": {**short, "hyperparameters": {"buffer_size": 10**15}},  # no machine has the memory
+        "a2c": {**short, "hyperparameters": {"n_steps": 4}},
+    }
+    problem = {"env_id": ID, "scenario": scenario, "algorithms": algorithms}
+    content = {"name": "half", "seeds": [0], "scores": 1, "workers": 1, "problems": [problem]}
+    text = yaml.safe_dump(content, sort_keys=False)
+    (tmp_path / "half.yaml").write_text(text, encoding="utf-8")
+    assert main(["bench", str(tmp_path / "half.yaml"), "--out", str(tmp_path)]) == 1
+    printed = capsys.readouterr()
+    failed, finished = (run.name for run in runs_of(read_experiment(tmp_path / "half.yaml")))
+    assert f"qc-gym: left out: {failed}: " in printed.err
+    assert f"{failed}: failed: " in printed.out
+    assert f"{finished}: normalised" in printed.out
+    assert [path.name for path in (tmp_path / "half" / "runs").iterdir()] == [finished]
+    assert failed in (tmp_path / "half" / "leaderboard.md").read_text(encoding="utf-8")
 
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -391,5 +489,5 @@ def test_environments_and_optima_need_no_torch(scenario: str) -> None:
         assert done.stdout
     done = run_without_torch("train", ID, "ppo", "--scenario", scenario)
     assert done.returncode == 2
-    assert done.stderr.startswith("qc-gym: No module named 'torch'")
+    assert re.match("qc-gym: No module named '(torch|sb3_contrib)'; .*pip install", done.stderr)
     assert "Traceback" not in done.stderr

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -13,19 +14,21 @@ import torch
 import yaml
 
 import agents.experiment
+import agents.runs
 import baselines
 import qc_gym
 from agents import ALGORITHMS, load_policy, train
 from agents.experiment import (
     Experiment,
     Run,
-    carry_out,
+    code_version,
     make_env,
     read_experiment,
     runs_of,
-    train_run,
+    write_manifest,
 )
 from agents.report import read_result
+from agents.runs import carry_out, train_run
 from qc_gym.core.scenario import ScenarioError, validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -53,6 +56,7 @@ CONTENT: dict[str, Any] = {
     "workers": 1,
     "problems": [{"env_id": ID, "scenario": SCENARIO, "algorithms": {"ppo": PPO, "dqn": DQN}}],
 }
+FULL_SCENARIO = {**SCENARIO, "loss": "indicator", "lot_size": None}
 FILES = {"run.json", "curve.csv", "policy.json", "policy.safetensors"}
 
 
@@ -116,6 +120,22 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "number as text": (
         change(f"{TRAINING}.hyperparameters.learning_rate", "3e-4"),
         r"ppo: learning_rate = '3e-4': is text",
+    ),
+    "value of another type": (
+        change(f"{TRAINING}.hyperparameters.n_steps", 1.5),
+        r"ppo: n_steps = 1\.5: should be a valid integer",
+    ),
+    "value out of its range": (
+        change(f"{TRAINING}.hyperparameters.gamma", 1.5),
+        r"ppo: gamma = 1\.5: should be less than or equal to 1",
+    ),
+    "a network of no size": (
+        change(f"{TRAINING}.hyperparameters.policy_kwargs", {"net_arch": [-1]}),
+        r"ppo: policy_kwargs: net_arch = \[-1\]: should be a list of layer sizes",
+    ),
+    "a roll-out of one step": (
+        change(TRAINING, {"num_envs": 1, "hyperparameters": {"n_steps": 1}}),
+        r"ppo: n_steps = 1 with num_envs = 1: their product should be at least 2",
     ),
     "unknown preset": (
         change("problems.0.scenario", "lot-20"),
@@ -200,6 +220,56 @@ def test_broken_yaml_names_the_line(tmp_path: Path) -> None:
         read_experiment(path)
 
 
+def test_a_key_given_twice_names_the_lines(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: tiny\nseeds: [0]\nscores: 3\nseeds: [1]\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"(?s)'seeds' is there already in line 2.*line 4"):
+        read_experiment(path)
+    path.write_text("algorithms:\n  ppo: {num_envs: 1, num_envs: 2}\n", encoding="utf-8")
+    with pytest.raises(ScenarioError, match=r"(?s)'num_envs' is there already in line 2.*line 2"):
+        read_experiment(path)
+
+
+def test_keys_are_merged_and_overridden(tmp_path: Path) -> None:
+    """YAML's merge key brings no key twice."""
+    path = tmp_path / "merged.yaml"
+    path.write_text(
+        "name: merged\nseeds: [0]\nproblems:\n"
+        f"  - env_id: {ID}\n"
+        "    algorithms:\n"
+        "      ppo: &short {num_envs: 7, total_timesteps: 192}\n"
+        "      a2c: {<<: *short, num_envs: 4}\n",
+        encoding="utf-8",
+    )
+    algorithms = read_experiment(path).problems[0].algorithms
+    sizes = {name: (one.num_envs, one.total_timesteps) for name, one in algorithms.items()}
+    assert sizes == {"ppo": (7, 192), "a2c": (4, 192)}
+
+
+def test_a_scenarios_file_is_beside_the_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, change("problems.0.scenario", "lots/factory.yaml"))
+    (tmp_path / "lots").mkdir()
+    (tmp_path / "lots" / "factory.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    runs = list(runs_of(read_experiment(path)))
+    assert {run.scenario_name for run in runs} == {"factory"}
+    assert all(run.scenario == FULL_SCENARIO for run in runs)
+    monkeypatch.chdir(tmp_path)  # the same runs, wherever they are started
+    assert list(runs_of(read_experiment(Path("experiment.yaml")))) == runs
+
+
+def test_the_manifest_names_the_runs(tmp_path: Path) -> None:
+    experiment = validated(Experiment, CONTENT, "test")
+    write_manifest(experiment, tmp_path / "new")
+    content = json.loads((tmp_path / "new" / "experiment.json").read_text(encoding="utf-8"))
+    assert content["runs"] == [run.name for run in runs_in()]
+    assert validated(Experiment, content["experiment"], "manifest") == experiment
+    assert (content["version"], content["code"]) == code_version()
+
+
 @pytest.mark.parametrize("text", ["", "- tiny\n", "tiny\n"])
 def test_a_file_that_holds_no_mapping(text: str, tmp_path: Path) -> None:
     path = tmp_path / "list.yaml"
@@ -238,7 +308,8 @@ def test_runs_resolve_the_defaults() -> None:
     assert (ppo.total_timesteps, ppo.num_envs) == (192, 4)
     assert ppo.hyperparameters == {**ALGORITHMS["ppo"].defaults, **PPO["hyperparameters"]}
     for run in runs:
-        assert (run.env_id, run.scenario, run.observation) == (ID, SCENARIO, "belief")
+        assert (run.env_id, run.observation, run.scenario_name) == (ID, "belief", "custom")
+        assert run.scenario == FULL_SCENARIO
         assert run.scores == 3
 
 
@@ -259,7 +330,8 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     run = runs_in()[0]
     fields = run.model_dump()
     others = [
-        {"scenario": {**SCENARIO, "max_samples": 9}},
+        {"scenario": {**FULL_SCENARIO, "max_samples": 9}},
+        {"scenario_name": "another"},
         {"observation": "outcome"},
         {"algorithm": "a2c"},
         {"seed": 4},
@@ -279,6 +351,10 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
     assert validated(Run, fields | {"hyperparameters": reordered}, "test").name == run.name
     monkeypatch.setattr(qc_gym, "__version__", "99")
     assert validated(Run, fields, "test").name not in names
+    monkeypatch.undo()
+    assert run.name in names
+    monkeypatch.setattr(agents.experiment, "_digest_sources", lambda: "another digest")
+    assert validated(Run, fields, "test").name not in names
 
 
 # --- carrying them out ----------------------------------------------------------------------
@@ -291,15 +367,16 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     first, second = (tmp_path_factory.mktemp(name) / "deep" / "runs" for name in ("one", "two"))
     progress: list[tuple[str, int, float]] = []
     results: dict[str, Any] = {}
-    folders = carry_out(
-        experiment,
+    folders, failures = carry_out(
+        runs_of(experiment),
         first,
         report=lambda *message: progress.append(message),
         finished=lambda name, result: results.update({name: result}),
     )
+    assert failures == {}
     return {
         "folders": folders,
-        "again": carry_out(experiment, second),
+        "again": carry_out(runs_of(experiment), second, workers=2)[0],
         "progress": progress,
         "results": results,
     }
@@ -313,7 +390,7 @@ def test_each_run_leaves_a_whole_folder(carried_out: dict[str, Any]) -> None:
         assert {path.name for path in folder.iterdir()} == FILES
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         assert validated(Run, content["run"], "run.json") == run
-        assert content["version"] == qc_gym.__version__
+        assert (content["version"], content["code"]) == code_version()
         assert content["seconds"] > 0
         assert folder.stat().st_mode == folder.parent.stat().st_mode
 
@@ -379,21 +456,31 @@ def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
     assert all(torch.equal(saved[name], weights[name]) for name in weights)
 
 
-def test_a_failing_run_leaves_the_others(carried_out: dict[str, Any], tmp_path: Path) -> None:
-    impossible = {"n_steps": 4, "policy_kwargs": {"net_arch": [-1]}}
+def test_a_failing_run_is_reported_and_leaves_the_others(
+    carried_out: dict[str, Any], tmp_path: Path
+) -> None:
+    impossible = {"learning_starts": 32, "buffer_size": 10**15}  # no machine has the memory
     failing = {"total_timesteps": 64, "num_envs": 2, "hyperparameters": impossible}
-    content = change("problems.0.algorithms", {"ppo": PPO, "a2c": failing})
+    content = change("problems.0.algorithms", {"dqn": failing, "ppo": PPO})
     experiment = read_experiment(write(tmp_path, content))  # nothing to see before the training
     folder = tmp_path / "runs"
     earlier = folder / carried_out["folders"][1].name
     shutil.copytree(carried_out["folders"][1], earlier)
     finished: list[str] = []
-    with pytest.raises(RuntimeError, match="negative dimension"):
-        carry_out(experiment, folder, finished=lambda name, result: finished.append(name))
-    good, bad = runs_of(experiment)
-    assert finished in ([], [good.name])
+    failed: dict[str, str] = {}
+    folders, failures = carry_out(
+        runs_of(experiment),
+        folder,
+        finished=lambda name, result: finished.append(name),
+        failed=lambda name, message: failed.update({name: message}),
+    )
+    bad, good = runs_of(experiment)
+    assert folders == [folder / good.name]
+    assert finished == [good.name]
+    assert list(failures) == [bad.name]
+    assert failures == failed
+    assert re.search("Error: .*allocate", failures[bad.name])
     assert {path.name for path in folder.iterdir()} == {good.name, earlier.name}
-    assert not (folder / bad.name).exists()
     assert without_seconds(folder / good.name) == without_seconds(carried_out["folders"][0])
     assert without_seconds(earlier) == without_seconds(carried_out["folders"][1])
 
@@ -409,7 +496,7 @@ def test_a_run_that_cannot_be_written_leaves_nothing(
     earlier = tmp_path / run.name
     earlier.mkdir()
     (earlier / "run.json").write_text("of an earlier run", encoding="utf-8")
-    monkeypatch.setattr(agents.experiment, broken, fail)
+    monkeypatch.setattr(agents.runs, broken, fail)
     with pytest.raises(OSError, match="the disk is full"):
         train_run(run, tmp_path)
     assert list(tmp_path.iterdir()) == [earlier]

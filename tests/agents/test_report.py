@@ -2,6 +2,8 @@
 
 import csv
 import json
+import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,8 +18,18 @@ import yaml
 from PIL import Image
 
 import baselines
-from agents.experiment import Experiment, runs_of, train_run
-from agents.report import Result, finished_runs, leaderboards, read_result, write_report
+from agents.experiment import Experiment, runs_of, write_manifest
+from agents.report import (
+    Report,
+    improvements,
+    leaderboards,
+    overall,
+    reached,
+    read_results,
+    run_folders,
+    write_report,
+)
+from agents.runs import train_run
 from qc_gym.core.scenario import validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -90,9 +102,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def written(
-    runs: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, list[dict[str, Any]]]:
+def written(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     folder = tmp_path_factory.mktemp("report") / "made" / "here"
     return folder, write_report(runs, folder)
 
@@ -106,10 +116,12 @@ def read_csv(folder: Path) -> list[dict[str, str]]:
 
 
 def test_csv_has_a_row_for_each_run_and_reference(
-    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
+    written: tuple[Path, Report], runs: list[Path]
 ) -> None:
-    folder, rows = written
+    folder, report = written
     table = read_csv(folder)
+    rows = report.rows
+    assert report.left_out == {}
     assert list(table[0]) == COLUMNS
     assert [
         {name: "" if row[name] is None else str(row[name]) for name in row} for row in rows
@@ -125,10 +137,8 @@ def test_csv_has_a_row_for_each_run_and_reference(
     assert {(row["env_id"], row["scenario"]) for row in table} == {(ID, "small-lots")}
 
 
-def test_rows_of_runs_hold_what_the_runs_do(
-    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
-) -> None:
-    rows = {(row["policy"], row["seed"]): row for row in written[1]}
+def test_rows_of_runs_hold_what_the_runs_do(written: tuple[Path, Report], runs: list[Path]) -> None:
+    rows = {(row["policy"], row["seed"]): row for row in written[1].rows}
     for folder in runs:
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         row = rows[content["run"]["algorithm"], content["run"]["seed"]]
@@ -140,13 +150,13 @@ def test_rows_of_runs_hold_what_the_runs_do(
 
 
 def test_rows_of_references_are_their_scores(
-    written: tuple[Path, list[dict[str, Any]]],
+    written: tuple[Path, Report],
 ) -> None:
     for observation in PROBLEMS:
         env = gym.make(ID, scenario=SCENARIO, observation=observation)
         rows = {
             row["policy"]: row
-            for row in written[1]
+            for row in written[1].rows
             if row["observation"] == observation and row["seed"] is None
         }
         for name, policy in baselines.reference_policies(env).items():
@@ -165,9 +175,9 @@ def test_rows_of_references_are_their_scores(
 
 
 def test_leaderboard_is_ordered_and_averages_seeds(
-    written: tuple[Path, list[dict[str, Any]]],
+    written: tuple[Path, Report],
 ) -> None:
-    tables = leaderboards(written[1])
+    tables = leaderboards(written[1].rows)
     assert list(tables) == [
         f"{ID}, small-lots, {observation} observations" for observation in PROBLEMS
     ]
@@ -190,9 +200,11 @@ def test_leaderboard_is_ordered_and_averages_seeds(
             assert len(rows) == (2 if is_agent else 1)
 
 
-def test_markdown_shows_the_leaderboards(written: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_markdown_shows_the_leaderboards(written: tuple[Path, Report]) -> None:
     lines = (written[0] / "leaderboard.md").read_text(encoding="utf-8").splitlines()
-    for title, table in leaderboards(written[1]).items():
+    tables = written[1].tables
+    assert list(tables)[:2] == ["Over all problems", "Probability of improvement"]
+    for title, table in tables.items():
         begin = lines.index(f"## {title}") + 2
         cells = [
             [cell.strip() for cell in line.strip("|").split("|")]
@@ -201,9 +213,11 @@ def test_markdown_shows_the_leaderboards(written: tuple[Path, list[dict[str, Any
         assert cells[0] == list(table[0])
         assert set(cells[1]) == {"---"}
         for shown, row in zip(cells[2:], table, strict=True):
-            assert shown[0] == row["policy"]
-            assert shown[1] == ("–" if row["seeds"] is None else str(row["seeds"]))
-            assert float(shown[4]) == pytest.approx(row["regret"], abs=5.1e-5)
+            for text, value in zip(shown, row.values(), strict=True):
+                if isinstance(value, float):
+                    assert float(text) == pytest.approx(value, abs=5.1e-5)
+                else:
+                    assert text == ("–" if value is None else str(value))
 
 
 def row_of(policy: str, seed: int | None, normalised: float, seconds: float | None) -> Any:
@@ -217,7 +231,9 @@ def row_of(policy: str, seed: int | None, normalised: float, seconds: float | No
         "normalised": normalised,
         "regret": 10.0 * (1 - normalised),
         "value": -20.0 - 10.0 * (1 - normalised),
+        "stderr": 0.0,
         "seconds_to_target": seconds,
+        "timesteps_to_target": None if seconds is None else int(1000 * seconds),
     }
 
 
@@ -232,9 +248,56 @@ def test_standings_of_rows_made_by_hand() -> None:
     (table,) = leaderboards(rows).values()
     assert [row["policy"] for row in table] == ["optimum", "slow", "unsure"]
     assert [row["s to 0.99"] for row in table] == [None, 40.0, None]
+    assert [row["steps to 0.99"] for row in table] == [None, 40_000.0, None]
     assert [row["worst"] for row in table] == [1.0, 0.996, 0.5]
     assert [row["seeds"] for row in table] == [None, 2, 2]
     assert table[1]["regret"] == pytest.approx(0.02)
+
+
+def of_problem(row: Any, scenario: str) -> Any:
+    return {**row, "scenario": scenario}
+
+
+def test_overall_of_rows_made_by_hand() -> None:
+    rows = [
+        of_problem(row_of(policy, seed, score, seconds), scenario)
+        for scenario, policy, seed, score, seconds in (
+            ("x", "good", 0, 1.0, 1.0),
+            ("x", "good", 1, 0.8, None),
+            ("y", "good", 0, 0.995, 3.0),
+            ("y", "good", 1, 0.2, 5.0),
+            ("x", "bad", 0, 0.9, None),
+            ("x", "bad", 1, -math.inf, None),
+            ("x", "optimum", None, 1.0, None),
+            ("y", "optimum", None, 1.0, None),
+            ("y", "of one family", None, 0.7, None),
+        )
+    ]
+    table = overall(rows)
+    assert [row["policy"] for row in table] == ["optimum", "good", "bad"]
+    optimum, good, bad = table
+    assert (optimum["problems"], optimum["runs"], optimum["low"]) == (2, None, None)
+    assert (good["problems"], good["runs"], bad["problems"], bad["runs"]) == (2, 4, 1, 2)
+    assert good["iqm"] == pytest.approx((0.8 + 0.995) / 2)  # of four, the middle two
+    assert good["reached 0.99"] == 0.5
+    assert good["worst"] == 0.2
+    assert (good["steps to 0.99"], good["s to 0.99"]) == (4000.0, 4.0)  # of 1, 3, 5 and never
+    assert bad["iqm"] == bad["worst"] == -math.inf
+    assert (bad["steps to 0.99"], bad["reached 0.99"]) == (None, 0.0)
+    # In x, of the pairs (1, .9) (1, −inf) (.8, .9) (.8, −inf), three are won.
+    (pair,) = improvements(rows)
+    assert (pair["policy"], pair["against"], pair["problems"]) == ("good", "bad", 1)
+    assert pair["probability"] == 0.75
+    assert 0.0 <= pair["low"] <= 0.75 <= pair["high"] <= 1.0
+
+
+def test_simulated_scores_show_their_error() -> None:
+    rows = [row_of("lstm", 0, 0.9, None), row_of("lstm", 1, 0.8, None)]
+    rows[0]["stderr"], rows[1]["stderr"] = 0.3, 0.4
+    (table,) = leaderboards(rows).values()
+    assert table[0]["±"] == pytest.approx(0.25)  # of a mean of two: √(0.3² + 0.4²) / 2
+    (exact,) = leaderboards([row_of("ppo", 0, 0.9, None)]).values()
+    assert exact[0]["±"] is None
 
 
 # --- when the target was reached ------------------------------------------------------------
@@ -258,18 +321,17 @@ def rows_of(normalised: list[float]) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("name", CURVES)
-def test_when_the_target_was_reached(name: str, runs: list[Path]) -> None:
+def test_when_the_target_was_reached(name: str) -> None:
     normalised, index = CURVES[name]
     curve = rows_of(normalised)
-    result = Result(runs[0], read_result(runs[0]).run, {}, 1.0, curve)
-    assert result.reached() == (None if index is None else curve[index])
+    assert reached(curve) == (None if index is None else curve[index])
 
 
-def test_the_target_may_be_another(runs: list[Path]) -> None:
-    result = Result(runs[0], read_result(runs[0]).run, {}, 1.0, rows_of([0.1, 0.6, 0.4, 0.7, 0.8]))
-    assert result.reached(0.7) == result.curve[3]
-    assert result.reached(0.0) == result.curve[0]
-    assert result.reached(0.9) is None
+def test_the_target_may_be_another() -> None:
+    curve = rows_of([0.1, 0.6, 0.4, 0.7, 0.8])
+    assert reached(curve, 0.7) == curve[3]
+    assert reached(curve, 0.0) == curve[0]
+    assert reached(curve, 0.9) is None
 
 
 def write_curve_by_hand(path: Path, normalised: list[float]) -> None:
@@ -283,15 +345,15 @@ def test_report_tells_when_the_target_was_reached(runs: list[Path], tmp_path: Pa
     folders = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
     for folder, name in zip(folders, ("for good", "exactly", "never"), strict=True):
         write_curve_by_hand(folder / "curve.csv", CURVES[name][0])
-    write_report(folders, tmp_path)
-    reached = {
+    report = write_report(folders, tmp_path)
+    arrivals = {
         (row["policy"], row["seed"]): (row["timesteps_to_target"], row["seconds_to_target"])
         for row in read_csv(tmp_path)
     }
-    assert reached["ppo", "0"] == ("300", "4.5")
-    assert reached["ppo", "1"] == ("100", "1.5")
-    assert reached["dqn", "0"] == ("", "")
-    (table,) = leaderboards(write_report(folders, tmp_path)).values()
+    assert arrivals["ppo", "0"] == ("300", "4.5")
+    assert arrivals["ppo", "1"] == ("100", "1.5")
+    assert arrivals["dqn", "0"] == ("", "")
+    (table,) = leaderboards(report.rows).values()
     standings = {row["policy"]: row["s to 0.99"] for row in table}
     assert standings["ppo"] == 3.0
     assert standings["dqn"] is None
@@ -300,13 +362,18 @@ def test_report_tells_when_the_target_was_reached(runs: list[Path], tmp_path: Pa
 # --- files ----------------------------------------------------------------------------------
 
 
-def test_figures_are_pictures(written: tuple[Path, list[dict[str, Any]]]) -> None:
+def test_figures_are_pictures(written: tuple[Path, Report]) -> None:
     paths = sorted((written[0] / "figures").iterdir())
     stem = "qc_gym-SequentialSampling-v0-small-lots"
     assert [path.name for path in paths] == [
+        "all-intervals.png",
+        "all-profiles.png",
         f"{stem}-belief-decision_maps.png",
+        f"{stem}-belief-disagreements.png",
         f"{stem}-belief-learning_curves.png",
         f"{stem}-belief-operating_characteristics.png",
+        f"{stem}-belief-regret_maps.png",
+        f"{stem}-outcome-disagreements.png",
         f"{stem}-outcome-learning_curves.png",
     ]
     for path in paths:
@@ -314,18 +381,19 @@ def test_figures_are_pictures(written: tuple[Path, list[dict[str, Any]]]) -> Non
             image.verify()
         with Image.open(path) as image:
             assert image.format == "PNG"
-            assert min(image.size) >= 400
+            assert min(image.size) >= 150
+            assert max(image.size) >= 800
             assert len(np.unique(np.asarray(image.convert("RGB")), axis=None)) > 20  # not blank
 
 
-def test_report_twice_gives_the_same_files(
-    written: tuple[Path, list[dict[str, Any]]], runs: list[Path]
-) -> None:
-    folder, rows = written
+def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: list[Path]) -> None:
+    folder, report = written
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     before = {path: path.read_bytes() for path in paths}
-    assert len(before) == 6
-    assert write_report(runs, folder) == rows
+    assert len(before) == 9 + len(["results.csv", "leaderboard.md", "report.html"])
+    stale = folder / "figures" / "of-an-earlier-report.png"
+    stale.write_bytes(b"")
+    assert write_report(runs, folder) == report
     assert {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()} == (
         before
     )
@@ -392,15 +460,60 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
 }
 
 
+def to_another_version(folder: Path) -> None:
+    edit(folder / "run.json", "version", "0.0.7")
+
+
+DAMAGES["another version"] = (r"version 0\.0\.7, this is ", to_another_version)
+DAMAGES["no folder"] = ("run.json", shutil.rmtree)
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_folders_are_named(damage: str, runs: list[Path], tmp_path: Path) -> None:
+def test_damaged_folders_are_named_and_the_others_read(
+    damage: str, runs: list[Path], tmp_path: Path
+) -> None:
     message, spoil = DAMAGES[damage]
     good, bad = (shutil.copytree(run, tmp_path / run.name) for run in runs[:2])
     spoil(bad)
-    with pytest.raises(ValueError, match=message) as caught:
-        write_report([good, bad], tmp_path / "report")
+    results, left_out = read_results([bad, good])
+    assert [result.folder for result in results] == [good]
+    assert list(left_out) == [bad.name]
+    assert str(bad) in left_out[bad.name]
+    assert re.search(message, left_out[bad.name])
+
+
+def test_a_report_names_what_is_left_out(runs: list[Path], tmp_path: Path) -> None:
+    good, bad = (shutil.copytree(run, tmp_path / run.name) for run in runs[-2:])
+    cut(bad / "policy.safetensors", 500)
+    failures = {"the-other": "the-other: MemoryError: too <big>"}
+    report = write_report([bad, good], tmp_path / "report", failures)
+    assert list(report.left_out) == ["the-other", bad.name]
+    assert [row["run"] for row in read_csv(tmp_path / "report") if row["run"]] == [good.name]
+    markdown, page = (
+        (tmp_path / "report" / name).read_text(encoding="utf-8")
+        for name in ("leaderboard.md", "report.html")
+    )
+    assert bad.name in markdown
+    assert bad.name in page
+    assert "too <big>" in markdown
+    assert "too &lt;big&gt;" in page
+    with pytest.raises(ValueError, match="no run can be reported") as caught:
+        write_report([bad], tmp_path / "nothing")
     assert str(bad) in str(caught.value)
-    assert not (tmp_path / "report" / "results.csv").exists()
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_runs_of_other_code_are_not_mixed(runs: list[Path], tmp_path: Path) -> None:
+    """Those of the present code are kept; if there are none, those of the code of most."""
+    folders = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
+    edit(folders[0] / "run.json", "code", "00000000")
+    results, left_out = read_results(folders)
+    assert [result.folder for result in results] == folders[1:]
+    assert list(left_out) == [folders[0].name]
+    assert "code 00000000" in left_out[folders[0].name]
+    edit(folders[1] / "run.json", "code", "00000000")
+    edit(folders[2] / "run.json", "code", "11111111")
+    assert list(read_results(folders)[1]) == [folders[2].name]
 
 
 def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -> None:
@@ -410,19 +523,29 @@ def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -
     problem = {"env_id": ID, "scenario": str(path), "algorithms": {"dqn": DQN}}
     content = {"name": "other", "seeds": [5], "scores": 1, "problems": [problem]}
     (other,) = carry_out_here(content, tmp_path / "runs")
-    with pytest.raises(ValueError, match="small-lots") as caught:
-        write_report([runs[0], other], tmp_path / "report")
-    assert str(other) in str(caught.value)
+    _, left_out = read_results([runs[0], other])
+    assert list(left_out) == [other.name]
+    assert "scenario small-lots is not that of" in left_out[other.name]
 
 
 def test_runs_of_an_earlier_configuration_do_not_come_back(
-    written: tuple[Path, list[dict[str, Any]]], runs: list[Path], tmp_path: Path
+    runs: list[Path], tmp_path: Path
 ) -> None:
     for run in runs:
         shutil.copytree(run, tmp_path / "runs" / run.name)
-    assert finished_runs(tmp_path) == sorted(tmp_path / "runs" / run.name for run in runs)
-    kept = [tmp_path / "runs" / run.name for run in runs[:1]]
-    write_report(kept, tmp_path)
-    assert finished_runs(tmp_path) == kept
+    (tmp_path / "runs" / ".partial-of-a-run").mkdir()
+    assert run_folders(tmp_path) == sorted(tmp_path / "runs" / run.name for run in runs)
+    problem = {"env_id": ID, "scenario": SCENARIO, "algorithms": {"dqn": DQN}}
+    content = {"name": "later", "seeds": [5], "problems": [problem]}
+    experiment = validated(Experiment, content, "test")
+    write_manifest(experiment, tmp_path)
+    assert run_folders(tmp_path) == [tmp_path / "runs" / run.name for run in runs_of(experiment)]
     with pytest.raises(ValueError, match="no finished runs"):
-        finished_runs(tmp_path / "nothing")
+        run_folders(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"runs": 3}'])
+def test_a_damaged_manifest(text: str, tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"experiment\.json: cannot be read"):
+        run_folders(tmp_path)

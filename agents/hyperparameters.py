@@ -1,0 +1,156 @@
+"""What values a hyperparameter may take: checked when a config is read, before anything is trained."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
+
+from qc_gym.core.scenario import close_names
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _schedule(value: Any) -> Any:
+    """Take a positive number, or ``{initial, final}``: linear in the steps taken."""
+    if isinstance(value, Mapping) and set(value) == {"initial", "final"}:
+        if all(_is_number(end) and 0 <= end < float("inf") for end in value.values()):
+            return value
+    elif _is_number(value) and 0 < value < float("inf"):
+        return value
+    raise ValueError(
+        "should be a number greater than 0, or {initial, final} with numbers of at least 0"
+    )
+
+
+def _layers(value: Any) -> Any:
+    """Take a list of layer sizes, or one for each of the networks ``pi`` and ``vf``."""
+    lists = list(value.values()) if isinstance(value, Mapping) else [value]
+    known = not isinstance(value, Mapping) or set(value) == {"pi", "vf"}
+    if known and all(isinstance(sizes, list) for sizes in lists):
+        sizes = [size for one in lists for size in one]
+        if all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes):
+            return value
+    raise ValueError("should be a list of layer sizes of at least 1, or {pi: […], vf: […]}")
+
+
+def _updates(value: Any) -> Any:
+    """Take a number of updates after each roll-out, or −1 for as many as there were steps."""
+    if isinstance(value, int) and not isinstance(value, bool) and (value >= 1 or value == -1):
+        return value
+    raise ValueError("should be a whole number of at least 1, or -1 for one for each step")
+
+
+Schedule = Annotated[Any, PlainValidator(_schedule)]
+HYPERPARAMETERS: Mapping[str, Any] = {
+    "batch_size": Count,
+    "buffer_size": Count,
+    "clip_range": Schedule,
+    "clip_range_vf": Positive,
+    "ent_coef": NotNegative,
+    "exploration_final_eps": Share,
+    "exploration_fraction": Share,
+    "exploration_initial_eps": Share,
+    "gae_lambda": Share,
+    "gamma": Share,
+    "gradient_steps": Annotated[Any, PlainValidator(_updates)],
+    "learning_rate": Schedule,
+    "learning_starts": Annotated[int, Field(ge=0)],
+    "max_grad_norm": Positive,
+    "n_epochs": Count,
+    "n_steps": Count,
+    "normalize_advantage": bool,
+    "policy_kwargs": dict[str, Any],
+    "rms_prop_eps": Positive,
+    "stats_window_size": Count,
+    "target_kl": Positive,
+    "target_update_interval": Count,
+    "tau": Annotated[float, Field(gt=0, le=1)],
+    "train_freq": Count,
+    "use_rms_prop": bool,
+    "vf_coef": NotNegative,
+}
+"""Those that a config may hold: values that are data, and mean something for discrete actions."""
+
+NETWORK: Mapping[str, Any] = {
+    "enable_critic_lstm": bool,
+    "lstm_hidden_size": Count,
+    "n_lstm_layers": Count,
+    "n_quantiles": Count,
+    "net_arch": Annotated[Any, PlainValidator(_layers)],
+    "optimizer_kwargs": dict[str, float | bool],
+    "ortho_init": bool,
+    "shared_lstm": bool,
+}
+"""The same for the entries of ``policy_kwargs``."""
+
+
+def check_values(
+    where: str,
+    given: Mapping[str, Any],
+    parameters: Mapping[str, inspect.Parameter],
+    types: Mapping[str, Any],
+) -> None:
+    """Check hyperparameters by name, type and range.
+
+    Parameters
+    ----------
+    where
+        What to call their place in a message.
+    given
+        Values by name.
+    parameters
+        Those that the algorithm or its network knows; of these, only the ones in ``types`` may be given.
+    types
+        What the values may be; None as well, where it is the parameter's default.
+
+    Raises
+    ------
+    ValueError
+        An unknown name, with the close ones; a value of another type or out of its range, with
+        what is allowed; a number that was read as text.
+    """
+    known = [name for name in types if name in parameters]
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(
+                f"{where}: unknown hyperparameter {name!r}; {close_names(str(name), known)}"
+            )
+        if value is None and parameters[name].default is None:
+            continue
+        _check_numbers(f"{where}: {name}", value)
+        try:
+            _adapter(types[name]).validate_python(value)
+        except ValidationError as error:
+            problem = error.errors()[0]
+            allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            raise ValueError(f"{where}: {name} = {value!r}: {allowed}") from None
+
+
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    """Raise a ValueError for a number that is text, as which YAML reads 3e-4."""
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            _check_numbers(f"{name}.{key}", one)
+    elif isinstance(value, str):
+        try:
+            float(value)
+        except ValueError:
+            return
+        raise ValueError(
+            f"{name} = {value!r}: is text; YAML reads a number only with a point and a signed "
+            "exponent, as in 3.0e-4"
+        )

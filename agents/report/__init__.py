@@ -1,0 +1,18 @@
+"""From the folders of runs to a leaderboard, figures and one page that shows it all."""
+
+from agents.report.leaderboard import improvements, leaderboards, overall
+from agents.report.results import Result, reached, read_result, read_results, run_folders
+from agents.report.writing import Report, write_report
+
+__all__ = [
+    "Report",
+    "Result",
+    "improvements",
+    "leaderboards",
+    "overall",
+    "reached",
+    "read_result",
+    "read_results",
+    "run_folders",
+    "write_report",
+]

@@ -1,0 +1,168 @@
+"""Reading the folders of finished runs; one that cannot be used is named and does not stop the others."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.callbacks import COLUMNS as CURVE_COLUMNS
+from agents.experiment import MANIFEST, Run, code_version
+from agents.policies import load_policy
+from agents.runs import CURVE, RUN
+from baselines import Score
+from qc_gym.core.scenario import validated
+
+TARGET = 0.99
+"""The normalised score that "steps to" and "seconds to" speak of."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run, as its folder holds it.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    run
+        Its configuration.
+    version, code
+        The version of the package that made it, and the digest of its sources.
+    score
+        The fields of :class:`baselines.Score`.
+    seconds
+        Of training, without the scoring.
+    curve
+        Rows of the exact learning curve; see :class:`agents.ExactRegret`.
+    policy
+        The trained policy.
+    """
+
+    folder: Path
+    run: Run
+    version: str
+    code: str
+    score: Mapping[str, Any]
+    seconds: float
+    curve: Sequence[Mapping[str, float]]
+    policy: Any
+
+    @property
+    def title(self) -> str:
+        """What the run is called beside others of its problem."""
+        return f"{self.run.algorithm}, seed {self.run.seed}"
+
+    @property
+    def problem(self) -> tuple[str, str, str]:
+        """The environment, its scenario's name and the observation."""
+        return self.run.env_id, self.run.scenario_name, self.run.observation
+
+
+def reached(
+    curve: Sequence[Mapping[str, float]], target: float = TARGET
+) -> Mapping[str, float] | None:
+    """Return the row of a curve from which the score stays at or above the target, or None."""
+    row = None
+    for candidate in reversed(curve):
+        if candidate["normalised"] < target:
+            break
+        row = candidate
+    return row
+
+
+def read_result(folder: str | Path) -> Result:
+    """Read a run's folder.
+
+    Raises
+    ------
+    ValueError
+        A file is missing or damaged, or of another version of the package; the message names it.
+    """
+    folder = Path(folder)
+    try:
+        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        version = str(content["version"])
+        if version != code_version()[0]:
+            raise ValueError(
+                f"{RUN} was made by version {version}, this is {code_version()[0]}; train it again"
+            )
+        run = validated(Run, content["run"], str(folder / RUN))
+        score = asdict(Score(**content["score"]))
+        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        curve = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
+        if not curve:
+            raise ValueError(f"{CURVE} holds no rows")
+        policy, _ = load_policy(folder)
+        seconds, code = float(content["seconds"]), str(content["code"])
+        return Result(folder, run, version, code, score, seconds, curve, policy)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
+
+
+def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str, str]]:
+    """Read the folders of runs that may be compared with each other.
+
+    Returns
+    -------
+    results, left_out
+        The runs that can be used, in the order given; and why each of the others cannot, by the
+        name of its folder: missing or damaged, of another version, made by other code than most (or
+        than the present, if there are any of that), or on another scenario of the same name.
+    """
+    results: list[Result] = []
+    left_out: dict[str, str] = {}
+    for folder in map(Path, folders):
+        try:
+            results.append(read_result(folder))
+        except ValueError as error:
+            left_out[folder.name] = str(error)
+    codes = Counter(result.code for result in results)
+    present = code_version()[1]
+    chosen = present if present in codes or not codes else codes.most_common(1)[0][0]
+    kept: list[Result] = []
+    for result in results:
+        others = [other for other in kept if other.problem == result.problem]
+        if result.code != chosen:
+            left_out[result.folder.name] = (
+                f"{result.folder}: was made by code {result.code}, others by {chosen}; train it again"
+            )
+        elif others and others[0].run.scenario != result.run.scenario:
+            left_out[result.folder.name] = (
+                f"{result.folder}: its scenario {result.run.scenario_name} is not that of "
+                f"{others[0].folder}"
+            )
+        else:
+            kept.append(result)
+    return kept, left_out
+
+
+def run_folders(folder: str | Path) -> list[Path]:
+    """Return the folders of the runs that a folder of results is to hold.
+
+    Those of its last experiment, whether they are there or not; where there is no experiment's
+    manifest (``qc-gym train`` writes none), all in ``runs/``.
+
+    Raises
+    ------
+    ValueError
+        There are none, or the manifest is damaged.
+    """
+    folder = Path(folder)
+    try:
+        names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["runs"]
+        runs = [folder / "runs" / str(name) for name in names]
+    except FileNotFoundError:
+        found = (folder / "runs").glob("*/")
+        runs = sorted(path for path in found if not path.name.startswith("."))
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{folder / MANIFEST}: cannot be read: {error!r}") from error
+    if not runs:
+        raise ValueError(f"{folder}: holds no finished runs (runs/*/{RUN})")
+    return runs

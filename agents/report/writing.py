@@ -1,0 +1,189 @@
+"""Writing the report of runs: tables, figures and the page, each file whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+from matplotlib.figure import Figure
+
+import baselines
+from agents.files import write_whole
+from agents.report.figures import intervals, learning_curves, performance_profiles
+from agents.report.leaderboard import (
+    COLUMNS,
+    Problem,
+    improvements,
+    leaderboards,
+    overall,
+    problem_title,
+    profiles,
+    reference_rows,
+    run_row,
+)
+from agents.report.page import Section, write_page
+from agents.report.results import TARGET, Result, read_results
+from agents.tables import format_csv, format_markdown
+from baselines import Disagreement
+from baselines.core.figures import disagreement_bars
+
+RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
+TOP = 10
+"""States named for each run, of those where it loses most."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report holds.
+
+    Attributes
+    ----------
+    rows
+        Those of ``results.csv``: one for each run and reference policy.
+    left_out
+        Why a run is not in it, by the name of its folder.
+    """
+
+    rows: list[dict[str, Any]]
+    left_out: dict[str, str]
+
+    @property
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """The tables of the leaderboard by title: over all problems, and for each."""
+        tables = {"Over all problems": overall(self.rows)}
+        if pairs := improvements(self.rows):
+            tables["Probability of improvement"] = pairs
+        return {**tables, **leaderboards(self.rows)}
+
+
+def write_report(
+    runs: Iterable[str | Path], folder: str | Path, failures: Mapping[str, str] | None = None
+) -> Report:
+    """Write the report of finished runs; those that cannot be used are named in it.
+
+    Parameters
+    ----------
+    runs
+        Folders of runs.
+    folder
+        Where ``results.csv`` (a row for each run and reference policy), ``leaderboard.md``,
+        ``report.html`` (one page with charts, which needs no other file) and ``figures/`` go; made
+        if missing.
+    failures
+        Runs that did not finish, and why, to be named as well.
+
+    Raises
+    ------
+    ValueError
+        None of the runs can be used; the message says why.
+    """
+    folder = Path(folder)
+    results, left_out = read_results(runs)
+    left_out = {**(failures or {}), **left_out}
+    if not results:
+        raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
+    rows: list[dict[str, Any]] = []
+    sections: list[Section] = []
+    for problem, group in _by_problem(results).items():
+        section = _section(problem, group)
+        sections.append(section)
+        rows += section.rows
+    report = Report(rows, left_out)
+    common = {
+        "intervals": intervals(overall(rows)),
+        "profiles": performance_profiles(profiles(rows)),
+    }
+    pictures = {f"all-{name}": _png(figure) for name, figure in common.items()}
+    for section in sections:
+        stem = "-".join(section.problem).replace("/", "-")
+        pictures |= {f"{stem}-{name}": png for name, png in section.figures.items()}
+    _replace_figures(pictures, folder)
+    write_whole(folder / RESULTS, format_csv(rows, COLUMNS))
+    write_whole(folder / LEADERBOARD, _markdown(report))
+    write_whole(folder / PAGE, write_page(report.tables, profiles(rows), sections, left_out))
+    return report
+
+
+def _by_problem(results: Iterable[Result]) -> dict[Problem, list[Result]]:
+    groups: dict[Problem, list[Result]] = {}
+    for result in results:
+        groups.setdefault(result.problem, []).append(result)
+    return groups
+
+
+def _section(problem: Problem, group: Sequence[Result]) -> Section:
+    """Return what is told of one problem."""
+    env_id, _, observation = problem
+    env = gym.make(env_id, scenario=group[0].run.scenario, observation=observation)
+    solution = baselines.solve(env)
+    departures = {result.title: _disagreements(env, result) for result in group}
+    goal = (1 - TARGET) * (solution.value - solution.random_value)
+    figures = {"learning_curves": learning_curves(group, goal)}
+    known = {title: rows for title, rows in departures.items() if rows is not None}
+    if known:
+        worst = {result.title: known[result.title] for result in _worst(group)}
+        figures["disagreements"] = disagreement_bars(worst)
+    figures |= baselines.figures(env, {result.title: result.policy for result in group})
+    return Section(
+        problem=problem,
+        title=problem_title(problem),
+        rows=[*map(run_row, group), *reference_rows(problem, env)],
+        curves={result.title: result.curve for result in group},
+        disagreements=known,
+        figures={name: _png(figure) for name, figure in figures.items()},
+        goal=goal,
+    )
+
+
+def _disagreements(env: gym.Env[Any, Any], result: Result) -> list[Disagreement] | None:
+    """Return where a run's regret comes from, or None where its family cannot tell."""
+    try:
+        return baselines.disagreements(env, result.policy, top=TOP)
+    except baselines.NotTabularError:
+        return None
+
+
+def _worst(group: Sequence[Result]) -> list[Result]:
+    """Return the run of each algorithm that lost most."""
+    worst: dict[str, Result] = {}
+    for result in group:
+        kept = worst.setdefault(result.run.algorithm, result)
+        if result.score["regret"] > kept.score["regret"]:
+            worst[result.run.algorithm] = result
+    return list(worst.values())
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=120, format="png")
+    return buffer.getvalue()
+
+
+def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:
+    """Put the pictures into ``figures/``, in place of those of an earlier report."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    try:
+        partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
+        for name, png in pictures.items():
+            (partial / f"{name}.png").write_bytes(png)
+        shutil.rmtree(folder / "figures", ignore_errors=True)
+        partial.rename(folder / "figures")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _markdown(report: Report) -> str:
+    lines = []
+    for title, table in report.tables.items():
+        lines += [f"## {title}", "", format_markdown(table), ""]
+    if report.left_out:
+        reasons = (f"- {name}: {reason}" for name, reason in report.left_out.items())
+        lines += ["## Left out", "", *reasons, ""]
+    return "\n".join(lines)

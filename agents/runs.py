@@ -1,0 +1,164 @@
+"""Carrying out the runs of an experiment: training, exact score, and a folder for each."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import torch
+
+import baselines
+from agents.callbacks import ExactRegret, write_curve
+from agents.experiment import Run, code_version, make_env
+from agents.policies import save_policy
+from agents.training import train
+from baselines import Score
+from qc_gym.core.env import QCEnv
+
+RUN, CURVE = "run.json", "curve.csv"
+
+
+def carry_out(
+    runs: Iterable[Run],
+    folder: str | Path,
+    *,
+    workers: int = 1,
+    report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
+    finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
+    failed: Callable[[str, str], None] = lambda name, message: None,
+) -> tuple[list[Path], dict[str, str]]:
+    """Train runs and leave a folder for each. A run that fails does not stop the others.
+
+    A run's folder appears when the run is complete, and replaces an earlier one of the same name.
+
+    Parameters
+    ----------
+    runs
+        What to train; see :func:`agents.experiment.runs_of`.
+    folder
+        Where the folders of the runs go; made if missing.
+    workers
+        Trainings that run at the same time, each in a process of its own.
+    report
+        Called with a run's name, its steps so far and its last normalised score.
+    finished
+        Called with a run's name and its result.
+    failed
+        Called with a run's name and what went wrong.
+
+    Returns
+    -------
+    folders, failures
+        The folders of the finished runs, in the order given; what went wrong with the others, by name.
+    """
+    runs, folder = list(runs), Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    failures: dict[str, str] = {}
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+        # One queue for all: a worker's (name, timesteps, normalised), and a run's number at its end.
+        messages = manager.Queue()
+        futures = [pool.submit(train_run, run, folder, messages) for run in runs]
+        for i, future in enumerate(futures):
+            future.add_done_callback(partial(_tell_end, messages, i))
+        try:
+            waiting = len(runs)
+            while waiting:
+                message = messages.get()
+                if not isinstance(message, int):
+                    report(*message)
+                    continue
+                waiting -= 1
+                name, error = runs[message].name, futures[message].exception()
+                if error is None:
+                    finished(name, futures[message].result())
+                else:
+                    failures[name] = f"{type(error).__name__}: {error}"
+                    failed(name, failures[name])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [folder / run.name for run in runs if run.name not in failures], failures
+
+
+def _tell_end(messages: Any, number: int, future: Future[Any]) -> None:
+    if not future.cancelled():
+        messages.put(number)
+
+
+def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
+    """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
+
+    One thread, so that the result does not depend on how the work was divided.
+    """
+    torch.set_num_threads(1)
+    env = make_env(run)
+    curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
+    model = train(
+        run.algorithm,
+        run.env_id,
+        scenario=run.scenario,
+        observation=run.observation,
+        seed=run.seed,
+        total_timesteps=run.total_timesteps,
+        num_envs=run.num_envs,
+        hyperparameters=run.hyperparameters,
+        reward_scale=run.reward_scale,
+        callback=curve,
+    )
+    version, code = code_version()
+    result = {
+        "run": run.model_dump(),
+        "version": version,
+        "code": code,
+        "score": asdict(baselines.score(env, model)),
+        "seconds": curve.rows[-1]["seconds"],
+    }
+    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
+    try:
+        save_policy(model, partial, policy_description(run, env))
+        write_curve(curve.rows, partial / CURVE)
+        (partial / RUN).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        shutil.rmtree(folder / run.name, ignore_errors=True)
+        partial.rename(folder / run.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return result
+
+
+class _Messages(ExactRegret):
+    """The exact curve, told to the process that shows the progress."""
+
+    def __init__(self, env: Any, every: int, name: str, messages: Any) -> None:
+        super().__init__(env, every)
+        self._name = name
+        self._messages = messages
+
+    def measure(self) -> Score:
+        score = super().measure()
+        if self._messages is not None:
+            self._messages.put((self._name, self.num_timesteps, score.normalised))
+        return score
+
+
+def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return what :func:`agents.save_policy` needs to know of a run."""
+    inner = env.unwrapped
+    assert isinstance(inner, QCEnv)
+    return {
+        "algorithm": run.algorithm,
+        "hyperparameters": run.hyperparameters,
+        "env_id": run.env_id,
+        "scenario": inner.scenario.model_dump(mode="json"),
+        "observation": run.observation,
+    }

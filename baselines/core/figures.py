@@ -1,0 +1,34 @@
+"""Pictures that every family shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from baselines.core.disagreements import Disagreement
+
+
+def disagreement_bars(policies: Mapping[str, Sequence[Disagreement]]) -> Figure:
+    """Return the costliest disagreements of each policy with the optimum, a bar a state.
+
+    Parameters
+    ----------
+    policies
+        What :func:`baselines.disagreements` returned, by the policy's name; one panel each.
+    """
+    longest = max(map(len, policies.values()))
+    figure = Figure(figsize=(11, 0.9 + len(policies) * (0.8 + 0.3 * longest)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(policies), 1, squeeze=False).ravel()
+    for ax, (name, rows) in zip(axes, policies.items(), strict=True):
+        labels = [f"{row.state}: {row.policy}, not {row.optimum}" for row in rows]
+        ax.barh(range(len(rows)), [row.regret for row in rows], color="#d55e00", height=0.7)
+        ax.set_yticks(range(len(rows)), labels, fontsize=8)
+        ax.set_ylim(max(longest, 1) - 0.4, -0.6)  # the costliest on top
+        ax.set_xlim(0.0, None)
+        ax.set_title(f"{name}" if rows else f"{name}: no disagreement", loc="left", fontsize=10)
+        ax.grid(alpha=0.3, axis="x")
+    axes[-1].set_xlabel("part of the regret (money in an episode)")
+    return figure

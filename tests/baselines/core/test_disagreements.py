@@ -1,0 +1,209 @@
+"""Where regret comes from: the parts add up to it, whatever the family and the policy."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import baselines
+import baselines.sampling
+from baselines.core.figures import disagreement_bars
+from baselines.core.policy import TabularPolicy, uniform_policy
+from baselines.sampling.figures import regret_plane
+
+SAMPLING, ASSEMBLY = "qc_gym/SequentialSampling-v0", "qc_gym/Assembly-v0"
+SCENARIO = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
+PROBLEMS = [
+    (SAMPLING, SCENARIO, "belief"),
+    (SAMPLING, SCENARIO, "outcome"),
+    (ASSEMBLY, "cumcm-1", "belief"),
+    (ASSEMBLY, "gearbox", "belief"),
+]
+INSPECT, ACCEPT, REJECT = range(3)
+ALL = 10**6
+
+
+def make(env_id: str = SAMPLING, scenario: Any = SCENARIO, observation: str = "belief") -> Any:
+    return gym.make(env_id, scenario=scenario, observation=observation)
+
+
+class Remembering:
+    """A policy without memory that says it has one."""
+
+    def __init__(self, policy: TabularPolicy) -> None:
+        self.policy = policy
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, Any]:
+        return self.policy.predict(observation, None, None, deterministic)[0], "something"
+
+
+@pytest.mark.parametrize(("env_id", "scenario", "observation"), PROBLEMS)
+def test_parts_add_up_to_the_regret(env_id: str, scenario: Any, observation: str) -> None:
+    env = make(env_id, scenario, observation)
+    for name, policy in baselines.reference_policies(env).items():
+        score = baselines.score(env, policy)
+        rows = baselines.disagreements(env, policy, top=ALL)
+        assert sum(row.regret for row in rows) == pytest.approx(score.regret, abs=1e-9), name
+        assert sum(row.share for row in rows) == pytest.approx(1.0 if rows else 0.0)
+        assert [row.regret for row in rows] == sorted((row.regret for row in rows), reverse=True)
+        for row in rows:
+            assert row.regret == row.occupancy * row.gap > 0
+            assert row.policy != row.optimum
+            assert row.state
+        assert baselines.disagreements(env, policy, top=2) == rows[:2]
+
+
+@pytest.mark.parametrize(("env_id", "scenario", "observation"), PROBLEMS)
+def test_the_optimum_agrees_with_itself(env_id: str, scenario: Any, observation: str) -> None:
+    env = make(env_id, scenario, observation)
+    assert baselines.disagreements(env, baselines.solve(env).policy, episodes=300) == []
+
+
+def test_accepting_at_once_by_hand() -> None:
+    """It loses half of 60 instead of the optimum's cost, once, before anything is inspected."""
+    env = make()
+    accept = TabularPolicy.of(
+        baselines.model(env), np.full(baselines.model(env).num_states, ACCEPT)
+    )
+    (row,) = baselines.disagreements(env, accept)
+    assert row.state == "n = 0 inspected, d = 0 defective"
+    assert (row.optimum, row.policy) == ("inspect", "accept")
+    assert (row.occupancy, row.share) == (1.0, 1.0)
+    assert row.gap == pytest.approx(baselines.solve(env).value + 30.0, abs=1e-12)
+
+
+def test_one_changed_answer_is_the_one_named() -> None:
+    """The optimum, but for one state: its occupancy is that of the optimum there, by simulation."""
+    env = make(observation="outcome")
+    solution = baselines.solve(env)
+    model = solution.model
+    counts = (model.states["n"] == 2) & (model.states["d"] == 1)
+    (row,) = np.flatnonzero(counts & (model.states["last_result"] == 2))
+    best = int(solution.policy.actions[row])
+    actions = solution.policy.actions.copy()
+    actions[row] = other = REJECT if best != REJECT else ACCEPT
+    (found,) = baselines.disagreements(env, TabularPolicy.of(model, actions), top=ALL)
+    assert found.state == "n = 2 inspected, d = 1 defective, the last one defective"
+    # A conforming item and then a defective one, of a good or of a bad lot.
+    assert found.occupancy == pytest.approx(0.5 * (0.9 * 0.1 + 0.6 * 0.4), rel=1e-12)
+    gap = solution.optimum.values[row] - solution.optimum.action_values[row, other]
+    assert found.gap == pytest.approx(gap, rel=1e-12)
+    assert [found.optimum, found.policy] == [
+        ("inspect", "accept", "reject")[action] for action in (best, other)
+    ]
+
+
+def test_a_policy_that_draws_is_charged_for_each_action() -> None:
+    env = make()
+    uniform = uniform_policy(baselines.model(env))
+    rows = baselines.disagreements(env, uniform, top=ALL)
+    first = {row.policy: row for row in rows if row.state.startswith("n = 0 ")}
+    assert set(first) == {"accept", "reject"}
+    assert all(row.occupancy == pytest.approx(1 / 3, rel=1e-12) for row in first.values())
+    likeliest = baselines.disagreements(env, uniform, deterministic=True, top=ALL)
+    assert sum(row.regret for row in likeliest) == pytest.approx(
+        baselines.score(env, uniform, deterministic=True).regret, abs=1e-12
+    )
+
+
+@pytest.mark.parametrize(("env_id", "scenario"), [(SAMPLING, SCENARIO), (ASSEMBLY, "cumcm-1")])
+def test_a_policy_with_memory_is_simulated(env_id: str, scenario: Any) -> None:
+    env = make(env_id, scenario)
+    policy = baselines.reference_policies(env)["best_constant"]
+    exact = {(row.state, row.policy): row for row in baselines.disagreements(env, policy, top=ALL)}
+    memory = Remembering(policy)
+    rows = baselines.disagreements(env, memory, top=ALL, episodes=3000, seed=5)
+    score = baselines.score(env, memory, episodes=3000, seed=5)  # the same episodes
+    assert not score.exact
+    assert sum(row.regret for row in rows) == pytest.approx(score.regret, rel=1e-9)
+    assert {(row.state, row.policy) for row in rows} <= set(exact)
+    assert sum(row.regret for row in exact.values()) == pytest.approx(
+        score.regret, abs=4 * score.stderr + 1e-9
+    )
+
+
+def test_states_of_a_family_without_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(baselines.sampling, "describe_state")
+    env = make()
+    rows = baselines.disagreements(env, baselines.reference_policies(env)["random"])
+    assert rows[0].state == "n = 0, d = 0"
+
+
+def test_an_optimum_that_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    env = make()
+    policy = baselines.solve(env).policy
+    monkeypatch.setattr(baselines, "_solution", lambda *_: object())
+    with pytest.raises(
+        baselines.NotTabularError, match="SequentialSamplingEnv: its optimum is not"
+    ):
+        baselines.disagreements(env, policy)
+
+
+@pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", 2.5), ("episodes", 0)])
+def test_bad_counts(name: str, value: Any) -> None:
+    env = make()
+    with pytest.raises(ValueError, match=f"{name} = {value}"):
+        baselines.disagreements(env, baselines.solve(env).policy, **{name: value})
+
+
+# --- pictures -------------------------------------------------------------------------------
+
+
+def test_bars_are_the_parts() -> None:
+    env = make()
+    references = baselines.reference_policies(env)
+    rows = {name: baselines.disagreements(env, references[name]) for name in ("sprt", "random")}
+    figure = disagreement_bars({**rows, "optimum": []})
+    for ax, parts in zip(figure.axes, rows.values(), strict=False):
+        assert [bar.get_width() for bar in ax.patches] == [row.regret for row in parts]
+        assert [label.get_text().split(":")[0] for label in ax.get_yticklabels()] == [
+            row.state for row in parts
+        ]
+    assert not figure.axes[2].patches
+    assert figure.axes[2].get_title(loc="left") == "optimum: no disagreement"
+
+
+@pytest.mark.parametrize("observation", ["belief", "outcome"])
+def test_regret_maps_add_up_to_the_regret(observation: str) -> None:
+    env = make(observation=observation)
+    solution = baselines.solve(env)
+    references = baselines.reference_policies(env)
+    # A policy of outcomes that needs no memory: it always does the same.
+    policies = {"constant": Accepting(), **({} if observation == "outcome" else references)}
+    for name, policy in solution.tables(policies).items():
+        plane = regret_plane(solution, policy)
+        expected = 0.0 if name == "optimum" else baselines.score(env, policies[name]).regret
+        assert plane.sum() == pytest.approx(expected, abs=1e-9)
+        d, n = np.indices(plane.shape)
+        assert np.all(plane[d > n] == 0)
+    figure = baselines.figures(env, policies)["regret_maps"]
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    shown = baselines.score(env, Accepting()).regret
+    assert titles[0] == f"constant: regret {shown:.4f}"
+    assert len(titles) == len(policies)
+
+
+class Accepting:
+    """Accepts at once."""
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+    ) -> tuple[Any, Any]:
+        return np.full(len(observation), ACCEPT), None
