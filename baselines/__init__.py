@@ -43,6 +43,8 @@ from qc_gym.core.vector import QCVectorEnv, vector_type
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from baselines.lot.solution import LotSolution
+
 __all__ = [
     "Certificate",
     "ImproperPolicyError",
@@ -66,12 +68,29 @@ __all__ = [
 
 
 def model(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> TabularModel:
-    """Return the decision problem of an environment as tables."""
-    return solve(env).model
+    """Return the decision problem of an environment as tables.
+
+    Raises
+    ------
+    TypeError
+        A family whose beliefs are too many for tables.
+    """
+    solution = solve(env)
+    if not isinstance(solution, Solution):
+        raise TypeError(
+            f"env = {env!r}: its beliefs are a continuum, so that there are no tables of it; "
+            "baselines.solve(env) gives its optimum between bounds"
+        )
+    return solution.model
 
 
-def solve(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> Solution:
+def solve(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+) -> Solution | LotSolution:
     """Return the exact optimum of an environment.
+
+    A :class:`Solution`; for inspect-or-stop, whose beliefs are a continuum, a
+    :class:`baselines.lot.LotSolution`, exact to its certified bounds.
 
     Solutions are kept: asking again for the same scenario costs nothing. With a range of
     scenarios, it is the optimum of the one that the last reset drew.
@@ -99,7 +118,8 @@ def score(
 ) -> Score:
     """Return what a policy is worth in an environment: its value, regret and normalised score.
 
-    Exact for every policy without memory; simulated, with a standard error, for one with memory.
+    Exact for every policy without memory; simulated, with a standard error, for one with memory
+    (and in inspect-or-stop for one that draws its actions).
 
     Parameters
     ----------
@@ -130,7 +150,7 @@ def score(
     if exact is not None:
         return exact
     if problem.features is not None:
-        raise TypeError("a policy with memory cannot be scored on a range of scenarios")
+        raise TypeError("a policy that must be simulated cannot be scored on a range of scenarios")
     arena = vector_type(problem.env_type)(
         min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
     )
@@ -151,7 +171,7 @@ def certify(
 
 def reference_policies(
     env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
-) -> dict[str, TabularPolicy]:
+) -> dict[str, Policy]:
     """Return the policies that a practitioner would use, by name.
 
     In every family: ``random`` (uniform over the allowed actions) and ``best_constant`` (the best
@@ -197,7 +217,7 @@ class _Problem(NamedTuple):
     features: NDArray[np.float32] | None
 
     @property
-    def solution(self) -> Solution:
+    def solution(self) -> Solution | LotSolution:
         return _solution(self.env_type.family, self.scenario, self.observation)
 
 
@@ -226,9 +246,9 @@ def _room(family: str) -> ModuleType:
 
 
 @lru_cache(maxsize=8)
-def _solution(family: str, scenario: Scenario, observation: str) -> Solution:
+def _solution(family: str, scenario: Scenario, observation: str) -> Solution | LotSolution:
     room = _room(family)
     if hasattr(room, "solve"):  # a family whose optimum does not come from tables
-        solution: Solution = room.solve(scenario, observation)
+        solution: LotSolution = room.solve(scenario, observation)
         return solution
     return solve_model(room.model(scenario, observation))

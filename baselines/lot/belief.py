@@ -53,7 +53,7 @@ class Lot:
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def update(belief, chance_in, chance_out, stay):
+def update(belief, chance_in, chance_out, stay):  # type: ignore[no-untyped-def]
     """Return P(this result) and the next belief; ``chance_…`` are P(result | in, out of control)."""
     joint = belief * chance_in
     total = joint + (1.0 - belief) * chance_out
@@ -63,7 +63,7 @@ def update(belief, chance_in, chance_out, stay):
 
 
 @njit(cache=True, error_model="numpy")
-def reach(stay, demand, yield_in, yield_out):
+def reach(stay, demand, yield_in, yield_out):  # type: ignore[no-untyped-def]
     """Return where inspection can come to: lowest and highest belief, and probability, of each (n, d).
 
     All three (size, demand + 1), for inspecting every unit; demand above the units left counts as

@@ -132,7 +132,7 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
 
 
 @njit(cache=True, error_model="numpy")
-def _look_up(n, d, belief, begin, count, grid, lower, inside, outside):
+def _look_up(n, d, belief, begin, count, grid, lower, inside, outside):  # type: ignore[no-untyped-def]
     """Return the lower bound at a belief, and the better of the two lines beside it."""
     left, right = begin[n, d], begin[n, d] + count[n, d] - 1
     while right - left > 1:
@@ -150,7 +150,7 @@ def _look_up(n, d, belief, begin, count, grid, lower, inside, outside):
 
 
 @njit(cache=True, error_model="numpy")
-def _inspect(
+def _inspect(  # type: ignore[no-untyped-def]
     n, d, belief, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
     begin, count, grid, lower, inside, outside,
 ):  # fmt: skip
@@ -176,7 +176,7 @@ def _inspect(
 
 
 @njit(cache=True, error_model="numpy")
-def _solve(
+def _solve(  # type: ignore[no-untyped-def]
     stay, demand, yield_in, yield_out, inspection_cost, shortage_cost, low, high, tolerances
 ):  # fmt: skip
     """Return the arrays of a Bracket, whose chords and lines part by no more than the tolerances."""
@@ -232,9 +232,9 @@ def _solve(
 
 
 @njit(cache=True, error_model="numpy")
-def _set(waiting, i, n, d, stop, numbers, begin, count, points):
+def _set(waiting, i, n, d, stop, numbers, begin, count, points):  # type: ignore[no-untyped-def]
     """Write the lower bound and the best line at the belief ``waiting[0, i]``."""
-    belief = waiting[0, i]
+    belief = waiting[0, i]  # type: ignore[call-arg]
     bound, line_in, line_out = _inspect(
         n, d, belief, *numbers, begin, count, points[0], points[1], points[2], points[3]
     )
@@ -244,7 +244,7 @@ def _set(waiting, i, n, d, stop, numbers, begin, count, points):
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _crossing(left, right, tolerance):
+def _crossing(left, right, tolerance):  # type: ignore[no-untyped-def]
     """Return the belief where the lines of two points cross, or −1 where they are near the chord."""
     width = right[0] - left[0]
     slope_left, slope_right = left[2] - left[3], right[2] - right[3]
@@ -263,7 +263,7 @@ def _crossing(left, right, tolerance):
 
 
 @njit(cache=True, error_model="numpy")
-def _thresholds(
+def _thresholds(  # type: ignore[no-untyped-def]
     of, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
     begin, count, grid, lower, inside, outside,
 ):  # fmt: skip
@@ -302,14 +302,14 @@ def _thresholds(
 
 
 @njit(cache=True, error_model="numpy")
-def inspect_bounds(n, d, belief, numbers, tables):
+def inspect_bounds(n, d, belief, numbers, tables):  # type: ignore[no-untyped-def]
     """Return bounds (lower, upper) on the least cost of inspecting unit n + 1, d ≤ units left."""
     bound, line_in, line_out = _inspect(n, d, belief, *numbers, *tables)
     return bound, belief * line_in + (1.0 - belief) * line_out
 
 
 @njit(cache=True, error_model="numpy")
-def _action_costs(
+def _action_costs(  # type: ignore[no-untyped-def]
     n, d, belief, costs, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
     begin, count, grid, lower, inside, outside,
 ):  # fmt: skip
