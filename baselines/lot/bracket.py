@@ -234,8 +234,8 @@ def _solve(  # type: ignore[no-untyped-def]
 @njit(cache=True, error_model="numpy")
 def _set(waiting, i, n, d, stop, numbers, begin, count, points):  # type: ignore[no-untyped-def]
     """Write the lower bound and the best line at the belief ``waiting[0, i]``."""
-    belief = waiting[0, i]  # type: ignore[call-arg]
-    bound, line_in, line_out = _inspect(
+    belief = waiting[0, i]
+    bound, line_in, line_out = _inspect(  # type: ignore[call-arg]
         n, d, belief, *numbers, begin, count, points[0], points[1], points[2], points[3]
     )
     if belief * line_in + (1.0 - belief) * line_out >= stop:

@@ -79,6 +79,11 @@ class ResultRule:
 Rule = BeliefRule | ResultRule
 
 
+def as_rule(table: NDArray[np.float64]) -> Rule:
+    """Return the rule of thresholds on the belief, (size, found), or of probabilities, (…, 3)."""
+    return BeliefRule.from_thresholds(table) if table.ndim == 2 else ResultRule(table)
+
+
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a rule costs in a lot.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.lot.evaluation import BeliefRule, ResultRule, Rule
+from baselines.lot.evaluation import Rule, as_rule
 from qc_gym.lot.dynamics import CONFORMING, NO_RESULT, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -56,8 +56,7 @@ class LotPolicy:
 
     def rule_of(self, size: int) -> Rule:
         """Return the rule for a lot as the evaluation takes it."""
-        table = self.rule(size)
-        return BeliefRule.from_thresholds(table) if table.ndim == 2 else ResultRule(table)
+        return as_rule(self.rule(size))
 
     def predict(
         self,

@@ -88,6 +88,24 @@ class LotSizes:
         """Return the narrow bracket of a lot."""
         return lot_bracket(self.scenario, size)
 
+    def chances(self, size: int) -> NDArray[np.float64]:
+        """Return P(n units inspected have k conforming), (size, found), if every one is inspected."""
+        lot = lot_of(self.scenario, size)
+        results = np.zeros((size, lot.demand))
+        yields = np.array([lot.yield_out, lot.yield_in])
+        joint = np.zeros((lot.demand + 1, 2))  # with the next unit out of, in control
+        joint[0] = 1.0 - lot.stay[0], lot.stay[0]
+        for n in range(size):
+            results[n] = joint[:-1].sum(axis=1)
+            follows = lot.stay[n + 1] if n + 1 < size else 0.0
+            moved = np.zeros_like(joint)
+            moved[:-1] += joint[:-1] * (1.0 - yields)
+            moved[1:] += joint[:-1] * yields
+            joint = np.stack(
+                [moved[:, 0] + moved[:, 1] * (1.0 - follows), moved[:, 1] * follows], axis=1
+            )
+        return results
+
     def bounds(self, size: int, relative_width: float = RELATIVE_WIDTH) -> tuple[float, float]:
         """Return bounds (lower, upper) on the least total cost with a lot of that size, in money."""
         known = self._bounds.get(size)

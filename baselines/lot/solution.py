@@ -15,12 +15,13 @@ from baselines.lot.evaluation import (
     Evaluation,
     ResultRule,
     Rule,
+    as_rule,
     evaluate_beliefs,
     evaluate_results,
 )
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.probe import probe
-from baselines.lot.sizes import LotSizes, fixed_cost, lot_of
+from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
 from qc_gym.core.scenario import Scenario
 from qc_gym.lot.env import InspectOrStopVectorEnv
 from qc_gym.lot.scenario import InspectOrStopScenario
@@ -112,18 +113,33 @@ class LotSolution:
             total += chances[size] * np.array(self.lot_cost(int(size), policy.rule_of(int(size))))
         return Cost(*total.tolist())
 
+    def costs_by_size(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the total cost of every lot size under a rule that does not depend on it.
+
+        Parameters
+        ----------
+        table
+            The rule's table for the longest lot; see :class:`~baselines.lot.policies.LotPolicy`.
+        """
+        longest = self.scenario.longest_lot
+        found = self._evaluate(longest, as_rule(table))
+        beyond = fixed_cost(self.scenario, longest) - production_cost(self.scenario, longest)
+        production = [production_cost(self.scenario, size) for size in range(longest + 1)]
+        return found.costs + np.array(production) + beyond
+
     def lot_cost(self, size: int, rule: Rule) -> Cost:
         """Return the total cost of a lot that is produced, if it is not given, and inspected."""
         decisions = float(size + 1) if self.scenario.lot_size is None else 0.0
         fixed = fixed_cost(self.scenario, size)
         if size == 0:
             return Cost(fixed, 0.0, decisions)
-        found: Evaluation
-        if isinstance(rule, ResultRule):
-            found = evaluate_results(lot_of(self.scenario, size), rule)
-        else:
-            found = evaluate_beliefs(self.sizes.bracket(size), rule)
+        found = self._evaluate(size, rule)
         return Cost(fixed + float(found.costs[-1]), found.tolerance, decisions + found.decisions)
+
+    def _evaluate(self, size: int, rule: Rule) -> Evaluation:
+        if isinstance(rule, ResultRule):  # needs no bracket
+            return evaluate_results(lot_of(self.scenario, size), rule)
+        return evaluate_beliefs(self.sizes.bracket(size), rule)
 
     @cached_property
     def random_value(self) -> float:
