@@ -354,8 +354,8 @@ def simulate_policy(policy: Any, env: QCVectorEnv, seed: int) -> Simulation:
     """
     if env.num_envs < 2:
         raise ValueError(f"episodes = {env.num_envs!r}: a whole number of at least 2 is needed")
-    seeds = np.random.default_rng(seed).integers(2**63, size=env.num_envs)
-    observations, _ = env.reset(seed=seeds.tolist())
+    env.np_random = np.random.default_rng(seed)  # quicker than a seed for each sub-environment
+    observations, _ = env.reset()
     returns, lengths = np.zeros((2, env.num_envs))
     memory: Any = None
     starts = np.ones(env.num_envs, np.bool_)

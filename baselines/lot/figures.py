@@ -117,8 +117,12 @@ def total_costs(solution: LotSolution) -> Figure:
     FigureCanvasAgg(figure)
     ax = figure.subplots()
     ax.plot(sizes, costs, "k.-", label="optimal inspection", linewidth=1.6)
-    ax.plot(paper.total_costs, color="tab:orange", label=f"reckoned by the algorithm: {paper.lot_size}")
-    ax.plot(last.total_costs, color="tab:blue", label=f"reckoned from the last result: {last.lot_size}")
+    ax.plot(
+        paper.total_costs, color="tab:orange", label=f"reckoned by the algorithm: {paper.lot_size}"
+    )
+    ax.plot(
+        last.total_costs, color="tab:blue", label=f"reckoned from the last result: {last.lot_size}"
+    )
     ax.plot(best, -solution.value, "o", color="tab:red", label=f"best lot: {best} units")
     top = -solution.value + 1.5 * (costs[0] + solution.value)
     ax.set(xlabel="lot size Q (units)", ylabel="total cost (money)", title="Total cost")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from baselines.core.policy import Policy
 from baselines.core.scoring import Certificate, OracleError, Score, make_score, simulate_policy
+from baselines.lot.belief import reach
 from baselines.lot.evaluation import (
     Evaluation,
     ResultRule,
@@ -97,11 +98,16 @@ class LotSolution:
     def thresholds(self, size: int) -> NDArray[np.float64]:
         """Return the belief from which on inspecting is optimal in a lot, (size, found).
 
-        After n units of which k were found conforming. Infinite where stopping is always right.
+        After n units of which k were found conforming. Infinite where stopping is right at every
+        belief that can come, or none can, 0 where inspecting is.
         """
         bounds = self.sizes.bracket(size)
+        low, high, _ = reach(*bounds.lot.numbers[:4])
+        surely_stop, surely_inspect = bounds.thresholds
+        thresholds = np.where(low >= surely_inspect, 0.0, surely_inspect)
+        thresholds[(high <= surely_stop) | (low > high)] = np.inf
         n, k = np.indices((size, bounds.lot.demand))
-        return bounds.thresholds[1][n, np.minimum(bounds.lot.demand - k, size - n)]
+        return thresholds[n, np.minimum(bounds.lot.demand - k, size - n)]
 
     def cost(self, policy: LotPolicy) -> Cost:
         """Return what a lot policy costs: the exact chain of counts, or cells of beliefs."""
