@@ -21,7 +21,7 @@ from baselines.lot.sizes import lot_of
 from qc_gym.lot.dynamics import CONFORMING, NO_RESULT, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
-_QUESTIONS = 150_000
+_QUESTIONS = 60_000
 _LEAST, _MOST = 5, 129
 _BISECTIONS = 16
 

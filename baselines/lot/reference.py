@@ -82,7 +82,8 @@ def instructions(solution: LotSolution) -> str:
         return "\n".join([*lines, "Nothing is inspected."])
     lines.append(
         "Inspect in the order of production. Before each unit, go on if the probability that it was "
-        "produced in control is at least the number given, else stop:"
+        "produced in control is at least the number given, else stop. It is "
+        f"{scenario.survival[1]:.3f} at first, and follows from the results by Bayes' rule:"
     )
     thresholds = solution.thresholds(size)
     comes = solution.sizes.chances(size) > _RARE

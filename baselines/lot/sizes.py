@@ -52,12 +52,10 @@ def production_cost(scenario: InspectOrStopScenario, size: int) -> float:
     return scenario.setup_cost + scenario.unit_cost * size
 
 
-@lru_cache(maxsize=8)
-def lot_bracket(
-    scenario: InspectOrStopScenario, size: int, relative_width: float = RELATIVE_WIDTH
-) -> Bracket:
-    """Return the bracket of the lot of that size; the last few are kept."""
-    return bracket(lot_of(scenario, size), relative_width)
+@lru_cache(maxsize=4)
+def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
+    """Return the narrow bracket of the lot of that size; the last few are kept."""
+    return bracket(lot_of(scenario, size))
 
 
 class LotSizes:
@@ -110,7 +108,10 @@ class LotSizes:
         """Return bounds (lower, upper) on the least total cost with a lot of that size, in money."""
         known = self._bounds.get(size)
         if known is None or known[0] > relative_width:
-            lower, upper = lot_bracket(self.scenario, size, relative_width).bounds
+            if relative_width == RELATIVE_WIDTH:
+                lower, upper = self.bracket(size).bounds
+            else:
+                lower, upper = bracket(lot_of(self.scenario, size), relative_width).bounds
             fixed = fixed_cost(self.scenario, size)
             known = self._bounds[size] = relative_width, lower + fixed, upper + fixed
         return known[1:]

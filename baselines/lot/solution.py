@@ -51,7 +51,7 @@ class LotSolution:
     sizes
         Brackets and total costs of all lot sizes.
     value, lower, upper
-        Optimal expected return of an episode, in money, and bounds on it, at most 1e-9 of it apart.
+        Optimal expected return of an episode, in money, and bounds on it, at most 1e-8 of it apart.
         ``value`` is the upper bound: a regret is then never negative, and at most
         ``upper − lower`` too large.
     policy

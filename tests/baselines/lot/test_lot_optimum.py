@@ -44,7 +44,7 @@ def test_every_history_agrees_with_the_bracket(fields: dict[str, object]) -> Non
     expected = brute_force(scenario, size)
     rounding = 1e-11 * max(1.0, expected)
     assert lower - rounding <= expected <= upper + rounding
-    assert upper - lower <= 1e-6 * max(expected, 1e-300)
+    assert upper - lower <= 1e-6 * expected + 1e-12 * scenario.shortage_cost * scenario.demand
 
 
 def test_every_history_of_twelve_units() -> None:
@@ -61,7 +61,7 @@ def test_without_manufacturing_variation_one_inspects_to_the_first_failure() -> 
     inspected = survival[: scenario.demand].sum()
     conforming = survival[1 : scenario.demand + 1].sum()
     expected = inspected * 1.0 + 3.0 * (scenario.demand - conforming)
-    assert -solved(scenario).value == pytest.approx(expected, rel=1e-9)
+    assert -solved(scenario).value == pytest.approx(expected, rel=2e-8)
 
 
 @pytest.mark.parametrize(("survival", "rate"), [(1.0, 0.9), (0.0, 0.6)])
@@ -79,7 +79,7 @@ def test_a_process_that_never_shifts_is_inspected_until_satisfied(
         open_[1:] -= moved
         open_[:-1] += moved
     expected += scenario.shortage_cost * (open_ @ np.arange(scenario.demand + 1))
-    assert -solved(scenario).value == pytest.approx(expected, rel=1e-9)
+    assert -solved(scenario).value == pytest.approx(expected, rel=2e-8)
 
 
 def test_where_inspection_never_pays_the_whole_demand_is_lost() -> None:
@@ -145,12 +145,11 @@ def test_the_best_lot_size_by_brute_force(shift: dict[str, object] | None) -> No
     solution = solved(scenario)
     assert solution.best_size == int(np.argmin(expected))
     assert 0 < solution.best_size < 10
-    assert -solution.value == pytest.approx(min(expected), rel=1e-9)
+    assert -solution.value == pytest.approx(min(expected), rel=2e-8)
     for least in range(11):
         best = solution.sizes.best(least)
         assert best.size == least + int(np.argmin(expected[least:]))
-        assert best.lower <= min(expected[least:]) + 1e-10
-        assert best.upper >= min(expected[least:]) - 1e-10
+        assert best.lower - 1e-10 <= min(expected[least:]) <= best.upper + 1e-10
 
 
 def test_no_lot_is_better_than_the_one_found() -> None:
