@@ -353,7 +353,7 @@ def simulate_policy(policy: Any, env: QCVectorEnv, seed: int) -> Simulation:
         Seed of all randomness.
     """
     if env.num_envs < 2:
-        raise ValueError(f"episodes = {env.num_envs!r}: a whole number of at least 2 is needed")
+        raise ValueError(f"env.num_envs = {env.num_envs}: at least 2 episodes are needed")
     env.np_random = np.random.default_rng(seed)  # quicker than a seed for each sub-environment
     observations, _ = env.reset()
     returns, lengths = np.zeros((2, env.num_envs))

@@ -205,6 +205,10 @@ class LotSolution:
 
     def certify(self, episodes: int, seed: int) -> Certificate:
         """Return the certificate with a simulation of the optimal policy added."""
+        if not isinstance(episodes, int) or episodes < 2:
+            raise ValueError(f"episodes = {episodes!r}: a whole number of at least 2 is needed")
+        if seed < 0:
+            raise ValueError(f"seed = {seed!r}: at least 0 is needed")
         env = InspectOrStopVectorEnv(episodes, self.scenario, self.observation)
         return replace(self.certificate, simulation=simulate_policy(self.policy, env, seed))
 

@@ -218,6 +218,55 @@ def test_the_error_of_a_simulated_score_vanishes_towards_the_optimum() -> None:
     assert errors[2] < 1e-6
 
 
+def test_where_no_tight_bound_is_found_a_policy_is_simulated() -> None:
+    # Results tell little of the process, so that beliefs do not forget and cells straddle switches.
+    fields = {
+        **small_lot(yield_in=0.7, yield_out=0.3, inspection_cost=1.0, shortage_cost=2.5),
+        "demand": 60,
+        "lot_size": 120,
+        "shift": {"kind": "geometric", "hazard": 0.005},
+    }
+    env, solution = gym.make(ID, scenario=fields), solved(fields)
+    assert solution.upper - solution.lower <= 1e-6 * abs(solution.value)
+    score = baselines.score(env, solution.policy, episodes=1024)
+    assert not score.exact
+    assert abs(score.regret) <= 1e-6 * abs(solution.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("episodes", 1), ("episodes", 2.5), ("seed", -1)])
+def test_a_certificate_needs_sensible_numbers(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} = {value}"):
+        solved("weibull-30").certify(**{"episodes": 10, "seed": 0, name: value})
+
+
+def test_a_policy_that_draws_is_simulated_or_refused() -> None:
+    class Coin:
+        def __init__(self) -> None:
+            self.generator = np.random.default_rng(0)
+
+        def predict(self, observation: Any, **_: Any) -> tuple[Any, Any]:
+            return self.generator.integers(2, size=len(np.atleast_2d(observation))), None
+
+    env = gym.make(ID)
+    with pytest.raises(ValueError, match="does not repeat"):
+        baselines.score(env, Coin())
+    drawn = baselines.score(env, Coin(), deterministic=False, episodes=4000)
+    exact = baselines.score(env, baselines.reference_policies(env)["random"])
+    assert not drawn.exact
+    assert abs(drawn.value - exact.value) < 4 * drawn.stderr
+
+
+def test_scenarios_of_a_range_are_scored_one_by_one() -> None:
+    env = gym.make(ID, scenario=small_lot(inspection_cost={"low": 0.5, "high": 1.5}))
+    for seed in range(3):
+        env.reset(seed=seed)
+        drawn = env.unwrapped.scenario  # type: ignore[attr-defined]
+        score = baselines.score(env, Foreign(1.0, 0.3))
+        expected = brute_force(drawn, 8, lambda n, d, belief: belief >= 0.3)
+        assert score.exact
+        assert -score.value == pytest.approx(expected, abs=1e-4 + score.tolerance)
+
+
 def test_the_averaged_belief_decreases_and_needs_no_simulation() -> None:
     scenario = parse("lot-sizing-20")
     exact = averaged_beliefs(scenario)
