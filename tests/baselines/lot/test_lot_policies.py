@@ -265,6 +265,24 @@ def test_scenarios_of_a_range_are_scored_one_by_one() -> None:
         expected = brute_force(drawn, 8, lambda n, d, belief: belief >= 0.3)
         assert score.exact
         assert -score.value == pytest.approx(expected, abs=1e-4 + score.tolerance)
+    with pytest.raises(TypeError, match="range"):
+        baselines.score(env, Forgetful(1.0, 0.3))
+
+
+def test_a_network_is_told_the_scenario_that_was_drawn() -> None:
+    class FollowsCost:
+        def predict(self, observation: Any, **_: Any) -> tuple[Any, Any]:
+            shown = np.atleast_2d(observation)
+            return (shown[:, 2] >= 0.3 * (0.5 + shown[:, 5])).astype(int), None
+
+    env = gym.make(ID, scenario=small_lot(inspection_cost={"low": 0.5, "high": 1.5}))
+    env.reset(seed=4)
+    drawn = env.unwrapped.scenario  # type: ignore[attr-defined]
+    threshold = 0.3 * drawn.inspection_cost
+    expected = brute_force(drawn, 8, lambda n, d, belief: belief >= threshold)
+    score = baselines.score(env, FollowsCost())
+    assert score.exact
+    assert -score.value == pytest.approx(expected, abs=1e-4 + score.tolerance)
 
 
 def test_the_averaged_belief_decreases_and_needs_no_simulation() -> None:
