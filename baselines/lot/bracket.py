@@ -84,8 +84,8 @@ class Bracket:
         """The belief from which on inspecting is right, between two bounds: (2, size, demand + 1).
 
         Below the first, stopping is certainly right, and above the second, inspecting. Infinite
-        where inspecting is never right; NaN where inspection never comes (a demand above the units
-        left counts as these units).
+        where inspecting is never right; NaN where no results lead (a demand above the units left
+        counts as these units).
         """
         return np.stack([_thresholds(of, *self.lot.numbers, *self.tables) for of in (0, 1)])
 
@@ -192,17 +192,18 @@ def _solve(  # type: ignore[no-untyped-def]
     waiting = np.empty((4, 256))
     used = 0
     for n in range(size - 1, -1, -1):
-        for d in range(1, demand + 1):
-            if high[n, d] < low[n, d]:
-                continue
+        for d in range(max(demand - n, 1), min(demand, size - n) + 1):
             stop = shortage_cost * d
             begin[n, d] = used
-            # A stack of points from right to left; those at 0 and 1 make the bounds hold everywhere.
-            number = 0
-            for place in (1.0, high[n, d], low[n, d], 0.0):
-                if number == 0 or place < waiting[0, number - 1] - _NARROW:
+            # A stack of points from right to left; those at 0 and 1 make the bounds hold everywhere,
+            # also where no results lead but a line of another policy may.
+            waiting[0, 0], number = 1.0, 1
+            for place in (high[n, d], low[n, d]):
+                if _NARROW < place < waiting[0, number - 1] - _NARROW:
                     waiting[0, number] = place
                     number += 1
+            waiting[0, number] = 0.0
+            number += 1
             for i in range(number):
                 _set(waiting, i, n, d, stop, numbers, begin, count, points)
             while number > 0:
@@ -216,8 +217,8 @@ def _solve(  # type: ignore[no-untyped-def]
                 while number > 0 and number < waiting.shape[1]:
                     right = waiting[:, number - 1]
                     left = points[:, used - 1]
-                    if right[0] > high[n, d] or left[0] < low[n, d]:
-                        break
+                    if right[0] > high[n, d] + _NARROW or left[0] < low[n, d] - _NARROW:
+                        break  # no results lead between these points
                     place = _crossing(left, right, tolerances[n, d])
                     if place < 0.0:
                         break

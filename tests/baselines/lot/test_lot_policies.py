@@ -56,7 +56,7 @@ def solved(source: object, observation: str = "belief") -> LotSolution:
 
 
 @settings(max_examples=40, deadline=None)
-@given(small_scenarios(6), st.floats(0.0, 1.0))
+@given(small_scenarios(6), st.floats(0.0, 1.0).map(lambda x: 0.00123 + 0.98765 * x))
 def test_a_threshold_costs_what_every_history_says(fields: Any, threshold: float) -> None:
     scenario = parse(fields)
     solution = baselines.lot.solve(scenario, "belief")
