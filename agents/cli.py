@@ -214,6 +214,8 @@ def _solve(options: argparse.Namespace) -> None:
     simulation = certificate.simulation
     assert simulation is not None
     console.print(f"optimal value        {solution.value:.8f} (expected return of an episode)")
+    if certificate.width:
+        console.print(f"certified between    {solution.lower:.8f} and {solution.upper:.8f}")
     console.print(f"Bellman residual     {certificate.bellman_residual:.1e}")
     console.print(
         f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "

@@ -51,6 +51,8 @@ from qc_gym.core.vector import QCVectorEnv, vector_type
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from baselines.lot.solution import LotSolution
+
 __all__ = [
     "Certificate",
     "Disagreement",
@@ -77,12 +79,29 @@ __all__ = [
 
 
 def model(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> TabularModel:
-    """Return the decision problem of an environment as tables."""
-    return solve(env).model
+    """Return the decision problem of an environment as tables.
+
+    Raises
+    ------
+    TypeError
+        A family whose beliefs are too many for tables.
+    """
+    solution = solve(env)
+    if not isinstance(solution, Solution):
+        raise TypeError(
+            f"env = {env!r}: its beliefs are a continuum, so that there are no tables of it; "
+            "baselines.solve(env) gives its optimum between bounds"
+        )
+    return solution.model
 
 
-def solve(env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]) -> Solution:
+def solve(
+    env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+) -> Solution | LotSolution:
     """Return the exact optimum of an environment.
+
+    A :class:`Solution`; for inspect-or-stop, whose beliefs are a continuum, a
+    :class:`baselines.lot.LotSolution`, exact to its certified bounds.
 
     Solutions are kept: asking again for the same scenario costs nothing. With a range of
     scenarios, it is the optimum of the one that the last reset drew.
@@ -110,7 +129,8 @@ def score(
 ) -> Score:
     """Return what a policy is worth in an environment: its value, regret and normalised score.
 
-    Exact for every policy without memory; simulated, with a standard error, for one with memory.
+    Exact for every policy without memory; simulated, with a standard error, for one with memory
+    (and in inspect-or-stop for one that draws its actions).
 
     Parameters
     ----------
@@ -215,7 +235,7 @@ def certify(
 
 def reference_policies(
     env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
-) -> dict[str, TabularPolicy]:
+) -> dict[str, Policy]:
     """Return the policies that a practitioner would use, by name.
 
     In every family: ``random`` (uniform over the allowed actions) and ``best_constant`` (the best
@@ -261,7 +281,7 @@ class _Problem(NamedTuple):
     features: NDArray[np.float32] | None
 
     @property
-    def solution(self) -> Solution:
+    def solution(self) -> Solution | LotSolution:
         return _solution(self.env_type.family, self.scenario, self.observation)
 
 
@@ -288,9 +308,9 @@ def _problem(env: Any) -> _Problem:
 def _arena(
     problem: _Problem, policy: Any, deterministic: bool | None, episodes: int
 ) -> tuple[QCVectorEnv, bool]:
-    """Return where a policy with memory is simulated, and whether deterministically."""
+    """Return where a policy that has no exact score is simulated, and whether deterministically."""
     if problem.features is not None:
-        raise TypeError("a policy with memory cannot be scored on a range of scenarios")
+        raise TypeError("a policy that must be simulated cannot be scored on a range of scenarios")
     arena = vector_type(problem.env_type)(
         min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
     )
@@ -313,9 +333,9 @@ def _room(family: str) -> ModuleType:
 
 
 @lru_cache(maxsize=8)
-def _solution(family: str, scenario: Scenario, observation: str) -> Solution:
+def _solution(family: str, scenario: Scenario, observation: str) -> Solution | LotSolution:
     room = _room(family)
     if hasattr(room, "solve"):  # a family whose optimum does not come from tables
-        solution: Solution = room.solve(scenario, observation)
+        solution: LotSolution = room.solve(scenario, observation)
         return solution
     return solve_model(room.model(scenario, observation))

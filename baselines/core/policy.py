@@ -205,7 +205,7 @@ def tabulate(
     if features is not None:
         extension = np.broadcast_to(features, (len(observations), len(features)))
         observations = np.concatenate([observations, extension], axis=1)
-    if _has_memory(policy, observations[model.initial_states], model.allowed[model.initial_states]):
+    if has_memory(policy, observations[model.initial_states], model.allowed[model.initial_states]):
         return None
     if not deterministic and not hasattr(policy, "action_probabilities"):
         raise TypeError(
@@ -221,7 +221,7 @@ def tabulate(
             masks = mask_arguments(policy.predict, allowed)
             answer, _ = policy.predict(observations[block], deterministic=True, **masks)
             if begin == 0:
-                _check_repeats(policy, np.asarray(answer), observations[block], masks)
+                check_repeats(policy, np.asarray(answer), observations[block], masks)
         else:
             draws: Any = policy.action_probabilities  # type: ignore[attr-defined]
             answer = draws(observations[block], **mask_arguments(draws, allowed))
@@ -229,7 +229,7 @@ def tabulate(
     return as_probabilities(model, np.concatenate(blocks))
 
 
-def _check_repeats(
+def check_repeats(
     policy: Policy,
     answer: NDArray[np.integer],
     observations: NDArray[np.float32],
@@ -246,9 +246,10 @@ def _check_repeats(
         )
 
 
-def _has_memory(
+def has_memory(
     policy: Policy, observations: NDArray[np.float32], allowed: NDArray[np.bool_]
 ) -> bool:
+    """Return whether the policy answers with a memory, asked at first observations."""
     _, memory = policy.predict(
         observations, deterministic=True, **mask_arguments(policy.predict, allowed)
     )

@@ -1,0 +1,108 @@
+"""The policies that a plant would use, and the optimum in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.policy import Policy
+from baselines.lot.paper import LastResult, PaperAlgorithm
+from baselines.lot.policies import LotPolicy, lot_policy
+from baselines.lot.sizes import fixed_cost
+from baselines.lot.solution import LotSolution
+from qc_gym.lot.scenario import InspectOrStopScenario
+
+_RARE = 1e-6
+_LINES = 12
+
+
+def reference_policies(solution: LotSolution) -> dict[str, Policy]:
+    """Return the policies of practice and of the paper for the scenario solved.
+
+    ``lemma_1`` inspects whenever the belief is at least (c/s − θ2)/(θ1 − θ2), where one more unit pays
+    by itself (Wang 2013, Lemma 1); ``inspect_until_satisfied`` goes on until the demand is met or
+    the lot is used up; ``stop_at_once`` inspects nothing. Where the lot is to be produced, each
+    of them has the lot size that costs it least. ``paper`` and ``last_result`` are the paper's
+    algorithm and its reduction, with the lot sizes that they find best by their own reckoning.
+    """
+    scenario, observation = solution.scenario, solution.observation
+
+    def policy(size: int, rule: Callable[[int], NDArray[np.float64]]) -> LotPolicy:
+        return lot_policy(scenario, observation, size, rule)
+
+    def everywhere(threshold: float) -> Callable[[int], NDArray[np.float64]]:
+        return lambda size: np.full((size, min(size, scenario.demand)), threshold)
+
+    paper, last_result = PaperAlgorithm(scenario), LastResult(scenario)
+    policies = {
+        name: policy(best_size(solution, everywhere(threshold)), everywhere(threshold))
+        for name, threshold in {
+            "lemma_1": lemma_1(scenario),
+            "inspect_until_satisfied": 0.0,
+            "stop_at_once": np.inf,
+        }.items()
+    }
+    policies["paper"] = policy(paper.lot_size, paper.thresholds)
+    policies["last_result"] = policy(last_result.lot_size, last_result.probabilities)
+    return dict(policies)
+
+
+def lemma_1(scenario: InspectOrStopScenario) -> float:
+    """Return the belief from which on one more inspection pays by itself (Wang 2013, Lemma 1).
+
+    Infinite where nothing is lost by a shortage.
+    """
+    if scenario.shortage_cost == 0.0:
+        return np.inf
+    ratio = scenario.inspection_cost / scenario.shortage_cost
+    return (ratio - scenario.yield_out) / (scenario.yield_in - scenario.yield_out)
+
+
+def best_size(solution: LotSolution, rule: Callable[[int], NDArray[np.float64]]) -> int:
+    """Return the lot size that costs least with a rule that does not depend on it."""
+    scenario = solution.scenario
+    if scenario.lot_size is not None:
+        return scenario.lot_size
+    return int(solution.costs_by_size(rule(scenario.longest_lot)).argmin())
+
+
+def instructions(solution: LotSolution) -> str:
+    """Return the optimum as a foreman's table: how much to produce, and when to stop inspecting.
+
+    A line for some of the units that the optimum comes to, with the thresholds for the least and the
+    largest number found conforming that it comes to there.
+    """
+    scenario, size = solution.scenario, solution.best_size
+    lines = []
+    if scenario.lot_size is None:
+        lines.append(f"Produce a lot of {size} units.")
+    if size == 0:
+        return "\n".join([*lines, "Nothing is inspected."])
+    lines.append(
+        "Inspect in the order of production. Before each unit, go on if the probability that it was "
+        "produced in control is at least the number given, else stop. It is "
+        f"{scenario.survival[1]:.3f} at first, and follows from the results by Bayes' rule:"
+    )
+    thresholds = solution.thresholds(size)
+    comes = solution.sizes.chances(size) > _RARE
+    for n in np.unique(np.linspace(0, size - 1, _LINES).astype(int)):
+        found = np.flatnonzero(comes[n])
+        if len(found):
+            lines.append(f"  {n} inspected: {_words(thresholds[n], found)}")
+    lines.append(f"A demand that is met ends the inspection. Expected cost {-solution.value:.4f}.")
+    fixed = fixed_cost(scenario, size)
+    if fixed:
+        lines[-1] += f" Of this, {fixed:.4f} is spent whatever is inspected."
+    return "\n".join(lines)
+
+
+def _words(thresholds: NDArray[np.float64], found: NDArray[np.int64]) -> str:
+    """Return the thresholds at the least, the middle and the largest number found, in words."""
+    parts = []
+    for k in dict.fromkeys((found[0], found[len(found) // 2], found[-1])):
+        threshold = thresholds[k]
+        rule = "stop" if threshold > 1.0 else f"{threshold:.3f}" if threshold > 0.0 else "always"
+        parts.append(f"{k} found {rule}")
+    return ", ".join(parts)

@@ -1,0 +1,159 @@
+"""The lots of a scenario: the bracket of each, and the best lot size, certified."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.lot.belief import Lot
+from baselines.lot.bracket import RELATIVE_WIDTH, Bracket, bracket
+from qc_gym.lot.scenario import InspectOrStopScenario
+
+COARSE_WIDTH = 1e-6
+"""Width of the brackets that tell most lot sizes from the best one."""
+
+
+class BestLot(NamedTuple):
+    """A lot size, and bounds on the least total cost over all sizes, in money."""
+
+    size: int
+    lower: float
+    upper: float
+
+
+def lot_of(scenario: InspectOrStopScenario, size: int) -> Lot:
+    """Return the lot of the first ``size`` units that the process makes."""
+    survival = scenario.survival[: size + 1]
+    stay = np.divide(
+        survival[1:], survival[:-1], out=np.zeros(size), where=survival[:-1] > 0.0
+    )  # once surely out of control, always
+    return Lot(
+        size=size,
+        demand=min(scenario.demand, size),
+        stay=stay,
+        yield_in=scenario.yield_in,
+        yield_out=scenario.yield_out,
+        inspection_cost=scenario.inspection_cost,
+        shortage_cost=scenario.shortage_cost,
+    )
+
+
+def fixed_cost(scenario: InspectOrStopScenario, size: int) -> float:
+    """Return what a lot costs whatever is inspected: production, and demand beyond its units."""
+    beyond = scenario.shortage_cost * max(scenario.demand - size, 0)
+    return production_cost(scenario, size) + beyond
+
+
+def production_cost(scenario: InspectOrStopScenario, size: int) -> float:
+    """Return setup and unit costs of a lot; those of a lot that exists are paid, and both 0."""
+    return scenario.setup_cost + scenario.unit_cost * size
+
+
+@lru_cache(maxsize=4)
+def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
+    """Return the narrow bracket of the lot of that size; the last few are kept."""
+    return bracket(lot_of(scenario, size))
+
+
+class LotSizes:
+    """The total cost of every lot size, solved as far as somebody asks.
+
+    TC(Q) = K + vQ + V_Q(0, D, F(1)) (section 3 of the models; Wang 2013, step 3). V_Q shares nothing
+    with the V of other lots but bounds: one more unit never hurts, and it saves at most
+    F(Q+1)·(s·θ1 − c)⁺ + (1 − F(Q+1))·(s·θ2 − c)⁺, since a policy for Q + 1 units can be played without the
+    last one, whose expected gain is convex in the belief, of mean F(Q+1). A lot between two solved
+    ones is therefore never better than these bounds, and a lot is solved only while they leave it a
+    chance of being the best: first to a coarse bracket, then, if that does not decide, to a narrow one.
+    """
+
+    def __init__(self, scenario: InspectOrStopScenario) -> None:
+        self.scenario = scenario
+        self._production = np.array(
+            [production_cost(scenario, size) for size in range(scenario.longest_lot + 1)]
+        )
+        survival, s = scenario.survival[1:], scenario.shortage_cost
+        gain_in = max(s * scenario.yield_in - scenario.inspection_cost, 0.0)
+        gain_out = max(s * scenario.yield_out - scenario.inspection_cost, 0.0)
+        gains = survival * gain_in + (1.0 - survival) * gain_out
+        self._gains = np.concatenate([[0.0], np.cumsum(gains)])
+        self._bounds: dict[int, tuple[float, float, float]] = {}  # width asked, lower, upper
+        self._best: dict[int, BestLot] = {}
+
+    def bracket(self, size: int) -> Bracket:
+        """Return the narrow bracket of a lot."""
+        return lot_bracket(self.scenario, size)
+
+    def chances(self, size: int) -> NDArray[np.float64]:
+        """Return P(n units inspected have k conforming), (size, found), if every one is inspected."""
+        lot = lot_of(self.scenario, size)
+        results = np.zeros((size, lot.demand))
+        yields = np.array([lot.yield_out, lot.yield_in])
+        joint = np.zeros((lot.demand + 1, 2))  # with the next unit out of, in control
+        joint[0] = 1.0 - lot.stay[0], lot.stay[0]
+        for n in range(size):
+            results[n] = joint[:-1].sum(axis=1)
+            follows = lot.stay[n + 1] if n + 1 < size else 0.0
+            moved = np.zeros_like(joint)
+            moved[:-1] += joint[:-1] * (1.0 - yields)
+            moved[1:] += joint[:-1] * yields
+            joint = np.stack(
+                [moved[:, 0] + moved[:, 1] * (1.0 - follows), moved[:, 1] * follows], axis=1
+            )
+        return results
+
+    def bounds(self, size: int, relative_width: float = RELATIVE_WIDTH) -> tuple[float, float]:
+        """Return bounds (lower, upper) on the least total cost with a lot of that size, in money."""
+        known = self._bounds.get(size)
+        if known is None or known[0] > relative_width:
+            if relative_width == RELATIVE_WIDTH:
+                lower, upper = self.bracket(size).bounds
+            else:
+                lower, upper = bracket(lot_of(self.scenario, size), relative_width).bounds
+            fixed = fixed_cost(self.scenario, size)
+            known = self._bounds[size] = relative_width, lower + fixed, upper + fixed
+        return known[1:]
+
+    def best(self, least: int = 0) -> BestLot:
+        """Return the best lot of at least ``least`` units.
+
+        Its size is certainly the best one where its upper bound is below the lower bounds of the
+        others; otherwise no other is better by more than upper − lower.
+        """
+        if self.scenario.lot_size is not None:
+            size = self.scenario.lot_size
+            return BestLot(size, *self.bounds(size))
+        if least not in self._best:
+            self._best[least] = self._search(least)
+        return self._best[least]
+
+    def _search(self, least: int) -> BestLot:
+        sizes = np.arange(least, self.scenario.longest_lot + 1)
+        self.bounds(int(sizes[-1]), COARSE_WIDTH)
+        while True:
+            lower = self._lower_bounds()[sizes]
+            solved = [int(size) for size in sizes if size in self._bounds]
+            best = min(solved, key=lambda size: self._bounds[size][2])
+            upper = self._bounds[best][2]
+            # The most promising that is not yet known narrowly.
+            open_ = [
+                size
+                for size in sizes[np.argsort(lower, kind="stable")]
+                if lower[size - least] < upper
+                and self._bounds.get(int(size), (1.0,))[0] > RELATIVE_WIDTH
+            ]
+            if not open_:
+                return BestLot(best, float(lower.min()), upper)
+            size = int(open_[0])
+            self.bounds(size, RELATIVE_WIDTH if size in self._bounds else COARSE_WIDTH)
+
+    def _lower_bounds(self) -> NDArray[np.float64]:
+        """Return a lower bound on the total cost of every lot size, (longest_lot + 1,)."""
+        below = np.full(len(self._production), -np.inf)
+        for size, (_, lower, _) in self._bounds.items():
+            below[size] = lower - self._production[size]
+        from_larger = np.maximum.accumulate(below[::-1])[::-1]
+        from_smaller = np.maximum.accumulate(below + self._gains) - self._gains
+        return np.maximum(from_larger, from_smaller) + self._production

@@ -1,0 +1,249 @@
+"""The optimum of inspect-or-stop, and the score of any policy against it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.policy import Policy
+from baselines.core.scoring import Certificate, OracleError, Score, make_score, simulate_policy
+from baselines.lot.belief import reach
+from baselines.lot.evaluation import (
+    Evaluation,
+    ResultRule,
+    Rule,
+    as_rule,
+    evaluate_beliefs,
+    evaluate_results,
+)
+from baselines.lot.policies import LotPolicy, lot_policy, random_policy
+from baselines.lot.probe import probe
+from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
+from qc_gym.core.scenario import Scenario
+from qc_gym.lot.env import InspectOrStopVectorEnv
+from qc_gym.lot.scenario import InspectOrStopScenario
+
+_RARE = 1e-18
+EXACT = 1e-4
+"""Bound on the error of a computed cost, as a share of it, above which a policy is simulated."""
+
+
+class Cost(NamedTuple):
+    """Expected cost of a policy, a bound on its error (money), and expected number of decisions."""
+
+    cost: float
+    tolerance: float
+    decisions: float
+
+
+@dataclass(frozen=True, eq=False)
+class LotSolution:
+    """The optimum of an inspect-or-stop environment, between certified bounds.
+
+    Attributes
+    ----------
+    scenario, observation
+        What was solved.
+    sizes
+        Brackets and total costs of all lot sizes.
+    value, lower, upper
+        Optimal expected return of an episode, in money, and bounds on it, at most 1e-8 of it apart.
+        ``value`` is the upper bound: a regret is then never negative, and at most
+        ``upper − lower`` too large.
+    policy
+        The optimal policy: the best lot size, and a threshold on the belief for each (n, d).
+    certificate
+        The width of the bracket; :meth:`certify` adds a simulation.
+    """
+
+    scenario: InspectOrStopScenario
+    observation: str
+    sizes: LotSizes
+
+    @cached_property
+    def lower(self) -> float:
+        """Lower bound on the optimal value, in money."""
+        return -self.sizes.best().upper
+
+    @cached_property
+    def upper(self) -> float:
+        """Upper bound on the optimal value, in money."""
+        return -self.sizes.best().lower
+
+    @property
+    def value(self) -> float:
+        """The optimal value, in money: its upper bound."""
+        return self.upper
+
+    @property
+    def best_size(self) -> int:
+        """The lot size of the optimal policy."""
+        return self.sizes.best().size
+
+    @cached_property
+    def policy(self) -> LotPolicy:
+        """The optimal policy."""
+        return lot_policy(self.scenario, self.observation, self.best_size, self.thresholds)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The evidence: both bounds meet the optimality equation, as inequalities, to the width."""
+        width = self.upper - self.lower
+        return Certificate(bellman_residual=width, value=self.value, width=width)
+
+    def thresholds(self, size: int) -> NDArray[np.float64]:
+        """Return the belief from which on inspecting is optimal in a lot, (size, found).
+
+        After n units of which k were found conforming. Infinite where stopping is right at every
+        belief that can come, or none can, 0 where inspecting is.
+        """
+        bounds = self.sizes.bracket(size)
+        low, high, _ = reach(*bounds.lot.numbers[:4])
+        surely_stop, surely_inspect = bounds.thresholds
+        thresholds = np.where(low >= surely_inspect, 0.0, surely_inspect)
+        thresholds[(high <= surely_stop) | (low > high)] = np.inf
+        n, k = np.indices((size, bounds.lot.demand))
+        return thresholds[n, np.minimum(bounds.lot.demand - k, size - n)]
+
+    def cost(self, policy: LotPolicy) -> Cost:
+        """Return what a lot policy costs: the exact chain of counts, or cells of beliefs."""
+        chances = policy.sizes
+        if self.scenario.lot_size is not None:
+            return self.lot_cost(self.scenario.lot_size, policy.rule_of(self.scenario.lot_size))
+        total = np.zeros(3)
+        for size in np.flatnonzero(chances > _RARE):
+            total += chances[size] * np.array(self.lot_cost(int(size), policy.rule_of(int(size))))
+        return Cost(*total.tolist())
+
+    def costs_by_size(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the total cost of every lot size under a rule that does not depend on it.
+
+        Parameters
+        ----------
+        table
+            The rule's table for the longest lot; see :class:`~baselines.lot.policies.LotPolicy`.
+        """
+        longest = self.scenario.longest_lot
+        found = self._evaluate(longest, as_rule(table))
+        beyond = fixed_cost(self.scenario, longest) - production_cost(self.scenario, longest)
+        production = [production_cost(self.scenario, size) for size in range(longest + 1)]
+        return found.costs + np.array(production) + beyond
+
+    def lot_cost(self, size: int, rule: Rule) -> Cost:
+        """Return the total cost of a lot that is produced, if it is not given, and inspected."""
+        decisions = float(size + 1) if self.scenario.lot_size is None else 0.0
+        fixed = fixed_cost(self.scenario, size)
+        if size == 0:
+            return Cost(fixed, 0.0, decisions)
+        found = self._evaluate(size, rule)
+        return Cost(fixed + float(found.costs[-1]), found.tolerance, decisions + found.decisions)
+
+    def _evaluate(self, size: int, rule: Rule) -> Evaluation:
+        if isinstance(rule, ResultRule):  # needs no bracket
+            return evaluate_results(lot_of(self.scenario, size), rule)
+        return evaluate_beliefs(self.sizes.bracket(size), rule)
+
+    @cached_property
+    def random_value(self) -> float:
+        """The value of uniformly random play over the allowed actions, in money."""
+        return -self.cost(random_policy(self.scenario, self.observation)).cost
+
+    def score(
+        self, policy: Any, features: NDArray[np.float32] | None, deterministic: bool | None
+    ) -> Score | None:
+        """Return the score of a policy without memory, or None for one that must be simulated.
+
+        Computed, with ``tolerance`` bounding the error, for the policies of this package and for every
+        other that does not draw its actions (:func:`baselines.lot.probe.probe` states what
+        that rests on). None for one with memory, one that draws, and one whose error has
+        no bound below ``EXACT`` of its cost.
+        """
+        if isinstance(policy, LotPolicy) and policy.scenario == self.scenario:
+            cost = self.cost(policy if not deterministic else _likeliest(policy))
+        else:
+            if not isinstance(policy, Policy):
+                raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
+            if deterministic is False:
+                return None
+            plan = probe(policy, self.scenario, self.observation, features)
+            if plan is None:
+                return None
+            cost = self.lot_cost(*plan)
+        if cost.tolerance > EXACT * cost.cost:
+            return None
+        regret = self.value + cost.cost
+        slack = cost.tolerance + 1e-9 * max(1.0, abs(self.value))
+        if regret < -slack:
+            raise OracleError(f"regret {regret!r} is negative by more than its error {slack!r}")
+        return make_score(self, regret, 0.0, True, cost.decisions, cost.tolerance)
+
+    def gaps(self, states: NDArray[np.void], actions: NDArray[np.integer]) -> NDArray[np.float64]:
+        """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""
+        gaps = np.zeros(len(states))
+        for i in np.flatnonzero(states["is_producing"]):
+            gaps[i] = self._production_gap(int(states["lot_size"][i]), int(actions[i]))
+        for size in np.unique(states["lot_size"][~states["is_producing"]]):
+            here = (states["lot_size"] == size) & ~states["is_producing"]
+            of = states[here]
+            costs = (
+                self.sizes.bracket(int(size)).action_costs(of["n"], of["d"], of["b"]).mean(axis=2)
+            )
+            gaps[here] = costs[np.arange(len(of)), actions[here]] - costs.min(axis=1)
+        return gaps
+
+    def _production_gap(self, size: int, action: int) -> float:
+        """Return what ending production at a size, or going on, costs above the better of both."""
+        end = self.sizes.bounds(size)[1]
+        if size == self.scenario.longest_lot:
+            return 0.0  # both end it
+        on = self.sizes.best(size + 1).upper
+        return (on if action else end) - min(on, end)
+
+    def certify(self, episodes: int, seed: int) -> Certificate:
+        """Return the certificate with a simulation of the optimal policy added."""
+        if not isinstance(episodes, int) or episodes < 2:
+            raise ValueError(f"episodes = {episodes!r}: a whole number of at least 2 is needed")
+        if seed < 0:
+            raise ValueError(f"seed = {seed!r}: at least 0 is needed")
+        env = InspectOrStopVectorEnv(episodes, self.scenario, self.observation)
+        return replace(self.certificate, simulation=simulate_policy(self.policy, env, seed))
+
+    def reference_policies(self) -> dict[str, Any]:
+        """Return ``random`` and ``best_constant``: uniform play, and always the same action."""
+        scenario, longest = self.scenario, self.scenario.longest_lot
+
+        def always(action: float) -> LotPolicy:
+            def rule(size: int) -> NDArray[np.float64]:
+                return np.full((size, min(size, scenario.demand), 3), action)
+
+            return lot_policy(scenario, self.observation, longest if action else 0, rule)
+
+        constants = always(0.0), always(1.0)
+        return {
+            "random": random_policy(scenario, self.observation),
+            "best_constant": min(constants, key=lambda policy: self.cost(policy).cost),
+        }
+
+
+def solve(scenario: Scenario, observation: str) -> LotSolution:
+    """Return the optimum of an inspect-or-stop environment."""
+    if not isinstance(scenario, InspectOrStopScenario):
+        raise TypeError(f"scenario = {scenario!r}: one of inspect-or-stop is needed")
+    return LotSolution(scenario, observation, LotSizes(scenario))
+
+
+def _likeliest(policy: LotPolicy) -> LotPolicy:
+    """Return the policy that takes the likelier action wherever the given one draws."""
+    grown = policy._producing(np.arange(len(policy.sizes))) > 0.5
+    sizes = np.zeros(len(policy.sizes))
+    sizes[int(np.argmin(grown))] = 1.0
+
+    def rule(size: int) -> NDArray[np.float64]:
+        table = policy.rule(size)
+        return table if table.ndim == 2 else (table > 0.5).astype(np.float64)
+
+    return replace(policy, sizes=sizes, rule=rule)

@@ -1,0 +1,79 @@
+"""Inspect-or-stop written down once more for the tests: brute force over all histories."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from qc_gym.lot.scenario import InspectOrStopScenario
+
+ID = "qc_gym/InspectOrStop-v0"
+
+
+def parse(source: Any) -> InspectOrStopScenario:
+    scenario = InspectOrStopScenario.parse(source)
+    assert isinstance(scenario, InspectOrStopScenario)
+    return scenario
+
+
+def small_lot(**fields: Any) -> dict[str, Any]:
+    """Return a scenario whose lot is small enough for every history."""
+    return {
+        "demand": 5,
+        "lot_size": 8,
+        "yield_in": 0.9,
+        "yield_out": 0.25,
+        "shift": {"kind": "geometric", "hazard": 0.15},
+        "inspection_cost": 1.0,
+        "shortage_cost": 3.0,
+        **fields,
+    }
+
+
+def brute_force(scenario: InspectOrStopScenario, size: int, rule: Any = None) -> float:
+    """Return the least expected cost of inspecting a lot, or that of ``rule(n, d, belief)``.
+
+    From the joint probabilities of the results and of the unit at which the process shifts: no
+    recursion of beliefs, no grid.
+    """
+    survival = np.append(scenario.survival[: size + 1], 0.0)
+    shift = survival[:-1] - survival[1:]  # P(the last unit in control is unit j), j = 0, …, size
+    c, s = scenario.inspection_cost, scenario.shortage_cost
+
+    def cost(n: int, d: int, joint: Any) -> float:
+        """Expected cost times the probability of the results; joint with the last unit in control."""
+        total = joint.sum()
+        if d == 0 or n == size or total == 0.0:
+            return float(s * d * total)
+        in_control = np.arange(size + 1) > n
+        chance = np.where(in_control, scenario.yield_in, scenario.yield_out)
+        stop = s * d * total
+        if rule is not None and not rule(n, d, joint[in_control].sum() / total):
+            return float(stop)
+        inspect = (
+            c * total + cost(n + 1, d - 1, joint * chance) + cost(n + 1, d, joint * (1 - chance))
+        )
+        return float(inspect if rule is not None else min(stop, inspect))
+
+    return cost(0, scenario.demand, shift)
+
+
+PROBABILITY = st.floats(0.0, 1.0)
+MONEY = st.floats(0.0, 10.0)
+
+
+@st.composite
+def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
+    """Draw a scenario with a given lot that is small enough for every history."""
+    size = draw(st.integers(1, most))
+    out, in_ = sorted(draw(st.tuples(PROBABILITY, PROBABILITY).filter(lambda p: p[0] != p[1])))
+    survival = sorted(draw(st.lists(PROBABILITY, min_size=size, max_size=size)), reverse=True)
+    return {
+        "demand": draw(st.integers(1, most + 1)),
+        "lot_size": size,
+        "yield_in": in_,
+        "yield_out": out,
+        "shift": {"kind": "table", "survival": survival},
+        "inspection_cost": draw(MONEY),
+        "shortage_cost": draw(MONEY),
+    }
