@@ -223,7 +223,7 @@ def _solve(options: argparse.Namespace) -> None:
         soft_wrap=True,
     )
     console.print()
-    console.print(baselines.instructions(env), highlight=False)
+    console.print(baselines.instructions(env), highlight=False, markup=False, soft_wrap=True)
 
 
 def _score(options: argparse.Namespace) -> None:
