@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 
-.PHONY: bench test lint format clean
+.PHONY: bench smoke test lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
+
+smoke: $(VENV)/installed
+	$(BIN)/qc-gym bench configs/smoke.yaml
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2

@@ -121,17 +121,20 @@ _A2C = {
     "normalize_advantage": True,
 }
 _RECURRENT = {**_PPO, "n_steps": 64, "batch_size": 1024}
+# Large batches, because one costly accident among rewards hides what an action is worth on average, and
+# little exploration at the end: where most actions end the episode, more would never come far. Returns of
+# several steps (n_steps) made it worse: they hold the exploration's accidents against the actions before.
 _DQN = {
     "gamma": 1.0,
-    "learning_rate": {"initial": 1e-3, "final": 1e-5},
-    "buffer_size": 500_000,
+    "learning_rate": {"initial": 5e-4, "final": 1e-6},
+    "buffer_size": 1_000_000,
     "learning_starts": 20_000,
-    "batch_size": 1024,
+    "batch_size": 2048,
     "train_freq": 1,
-    "gradient_steps": 1,
-    "target_update_interval": 20_000,
-    "exploration_fraction": 0.3,
-    "exploration_final_eps": 0.1,
+    "gradient_steps": 2,
+    "target_update_interval": 10_000,
+    "exploration_fraction": 0.2,
+    "exploration_final_eps": 0.02,
 }
 
 ALGORITHMS: Mapping[str, Algorithm] = {
@@ -139,8 +142,8 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     for algorithm in (
         Algorithm("ppo", PPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("a2c", A2C, "MlpPolicy", 512, 4_000_000, _A2C),
-        Algorithm("dqn", DQN, "MlpPolicy", 64, 1_000_000, _DQN),
-        Algorithm("qrdqn", QRDQN, "MlpPolicy", 64, 1_000_000, _DQN),
+        Algorithm("dqn", DQN, "MlpPolicy", 256, 3_000_000, _DQN),
+        Algorithm("qrdqn", QRDQN, "MlpPolicy", 256, 3_000_000, _DQN),
         Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("recurrent_ppo", RecurrentPPO, "MlpLstmPolicy", 64, 500_000, _RECURRENT),
     )
