@@ -1,0 +1,60 @@
+"""What every registered environment owes its users, whatever its family."""
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import baselines
+import qc_gym
+
+EVERY = pytest.mark.parametrize("env_id", qc_gym.ENVIRONMENTS)
+
+
+class LastAction:
+    """Always takes the last action."""
+
+    def __init__(self, num_actions: int) -> None:
+        self.action = num_actions - 1
+
+    def predict(self, observation, state=None, episode_start=None, deterministic=True):  # type: ignore[no-untyped-def]
+        return np.full(len(observation), self.action), None
+
+
+@EVERY
+def test_the_optimum_is_certified_and_nothing_beats_it(env_id: str) -> None:
+    env = gym.make(env_id)
+    solution = baselines.solve(env)
+    assert solution.lower <= solution.value <= solution.upper
+    certificate = baselines.certify(env, episodes=20_000, seed=1)
+    assert certificate.deviation is not None
+    assert abs(certificate.deviation) < 4
+    references = baselines.reference_policies(env)
+    assert {"random", "best_constant"} < set(references)
+    scores = {name: baselines.score(env, policy) for name, policy in references.items()}
+    assert all(score.regret >= -1e-9 for score in scores.values())
+    assert scores["random"].normalised == pytest.approx(0.0, abs=1e-9)
+    best = baselines.score(env, solution.policy)
+    assert best.normalised == pytest.approx(1.0, abs=1e-5)
+
+
+@EVERY
+def test_the_optimum_is_told_in_words_and_pictures(env_id: str) -> None:
+    env = gym.make(env_id)
+    assert len(baselines.instructions(env).splitlines()) > 1
+    policy = LastAction(int(env.action_space.n))  # type: ignore[attr-defined]
+    assert baselines.figures(env, {"last": policy})
+
+
+@EVERY
+def test_a_regret_is_told_by_its_states_where_the_optimum_is_a_table(env_id: str) -> None:
+    env = gym.make(env_id)
+    policy = LastAction(int(env.action_space.n))  # type: ignore[attr-defined]
+    try:
+        rows = baselines.disagreements(env, policy, top=10_000)
+    except baselines.NotTabularError:
+        assert not isinstance(baselines.solve(env), baselines.Solution)
+        return
+    regret = baselines.score(env, policy).regret
+    if np.isfinite(regret):
+        assert sum(row.regret for row in rows) == pytest.approx(regret, rel=1e-6, abs=1e-9)
+    assert all(row.state and row.policy and row.optimum for row in rows)
