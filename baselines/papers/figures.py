@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from baselines.lot import LastResult, PaperAlgorithm, averaged_beliefs, lemma_1
 from baselines.papers import liu_hu_deng, wang_2013, yang_2010
@@ -52,6 +53,7 @@ def _label(ax: Any, xs: tuple[float, ...], sizes: list[int]) -> None:
     for x, size in zip(xs, sizes, strict=True):
         ax.annotate(str(size), (x, size), textcoords="offset points", xytext=(4, 6))
     ax.set_ylim(0.0, 1.1 * max(sizes))
+    ax.margins(x=0.08)
 
 
 def _yang() -> dict[str, Figure]:
@@ -95,6 +97,7 @@ def _wang() -> dict[str, Figure]:
         ("last result only", LastResult(own)),
     ):
         ax.plot(sizes, reckoning.total_costs[sizes], "o-", markersize=3, label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return {"figure-1": first, "figures-2-and-3": second}
 
