@@ -9,7 +9,8 @@ agree with the printed digits.
 
 What else does not hold: the text names the limits of N_E and p_E in the wrong order, the derivation
 before equation 10 has a misprint, and the assumption p_R < p_RUB(K) of Section 3.1 fails in the case study
-from K = 2 on.
+from K = 2 on. The derivative of N_E in the proof of Property 2 has n − 1 for n + 1 and 1 − (1−λ) p_E for
+its square, so that it is negative for n = 1; the property holds all the same.
 
 The paper could not prove that the earlier model always overestimates the average outgoing quality;
 :mod:`baselines.kstage.aoq_conjecture` does.

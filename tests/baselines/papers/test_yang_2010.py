@@ -141,6 +141,24 @@ def test_the_misprint_in_the_derivation_matters() -> None:
     assert abs(rest(PR)) > 1e-4
 
 
+@pytest.mark.parametrize("sample", [1, SAMPLE])
+def test_the_misprint_in_the_proof_of_property_2(sample: int) -> None:
+    share = sample / N
+
+    def pooled(p: float) -> float:
+        return Q / ((1 - (1 - share) * p) * (1 - p) ** sample)
+
+    def slope(coefficient: int, power: int) -> float:
+        clean = 1 - (1 - share) * p
+        return (coefficient * clean - share) * Q / ((1 - p) ** (sample + 1) * clean**power)
+
+    p, h = 0.03, 1e-6
+    true = (pooled(p + h) - pooled(p - h)) / (2 * h)
+    assert slope(sample + 1, 2) == pytest.approx(true, rel=1e-8)
+    assert slope(sample - 1, 1) < 0.9 * true
+    assert (slope(sample - 1, 1) < 0) == (sample == 1)
+
+
 def test_the_step_of_its_proof() -> None:
     # z = (1 − λ) y; at z the earlier equation's left side still exceeds its right.
     for stages in range(7):
