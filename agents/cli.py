@@ -22,7 +22,7 @@ import qc_gym
 from agents.board import Board
 from agents.tables import finite, format_cell
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import Record, ScenarioRange, close_names
+from qc_gym.core.scenario import Record, Scenario, ScenarioRange, close_names
 
 console = Console()
 
@@ -171,7 +171,9 @@ def _show(options: argparse.Namespace) -> None:
     console.print(Markdown(f"# {_env_id(options.env)}\n\n{page}"))
     for record in _records(env.scenario_type):
         console.print(f"\n{record.__name__}", style="bold")
-        console.print(inspect.getdoc(record), markup=False, highlight=False)
+        for documented in record.__mro__:
+            if issubclass(documented, Record) and documented not in (Scenario, Record):
+                console.print(inspect.getdoc(documented), markup=False, highlight=False)
         for name, field in record.model_fields.items():
             default = "" if field.is_required() else f", by default {field.default!r}"
             limits = "".join(f", {limit}" for limit in field.metadata)

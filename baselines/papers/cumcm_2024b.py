@@ -31,6 +31,7 @@ from baselines.papers.cumcm_2024b_model import (
 from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
+    Case,
     Decision,
     case_of,
     optimum,
@@ -117,6 +118,7 @@ def _test() -> list[Entry]:
         ("g0", "0.693", g0),
         ("g1", "0.118", g1),
         ("g0 + g1", "0.811", g0 + g1),
+        ("s", "0.145", lines.slope),
         ("-ln(beta / (1 - alpha))", "2.890", -math.log(CONSUMER_RISK / (1 - PRODUCER_RISK))),
         ("ln((1 - beta) / alpha)", "2.251", math.log((1 - CONSUMER_RISK) / PRODUCER_RISK)),
         ("h0", "3.56", lines.accept_intercept),
@@ -169,13 +171,41 @@ def _table_2() -> list[Entry]:
     entries = []
     for i, (preset, (decision, profit)) in enumerate(zip(CASES, PRINTED_TABLE_2, strict=True), 1):
         entries += _scenario_entries("Table 2", f"scenario {i}", preset, decision, profit)
-    prices = [case_of(f"cumcm-{i}").price for i in (2, 4)]
-    cheaper = "lower" if prices[1] < prices[0] else "not lower"
+    second, fourth = (case_of(f"cumcm-{i}") for i in (2, 4))
     parts = sum(case_of("cumcm-6").purchase_costs)
     return [
         *entries,
-        Entry("Section 2.4", "scenario 4, price, to scenario 2", "lower", cheaper, DATA_SAYS),
+        Entry(
+            "Section 2.4",
+            "scenario 4, price, to scenario 2",
+            "lower",
+            "lower" if fourth.price < second.price else "not lower",
+            DATA_SAYS,
+        ),
+        Entry(
+            "Section 2.4",
+            "scenario 4, every cost, to scenario 2",
+            "lower",
+            "lower" if not (higher := _not_lower(fourth, second)) else f"not {', '.join(higher)}",
+            DATA_SAYS,
+        ),
         Entry("Section 2.4", "scenario 6, price of both parts", "22", parts),
+    ]
+
+
+def _not_lower(case: Case, other: Case) -> list[str]:
+    """Return in words which costs of a case are not lower than the other's."""
+    costs = {
+        "purchases": (case.purchase_costs, other.purchase_costs),
+        "assembly": ((case.assembly_cost,), (other.assembly_cost,)),
+        "inspections": (case.inspection_costs, other.inspection_costs),
+        "dismantling": ((case.dismantle_cost,), (other.dismantle_cost,)),
+        "return": ((case.return_loss,), (other.return_loss,)),
+    }
+    return [
+        name
+        for name, (ours, theirs) in costs.items()
+        if any(one >= another for one, another in zip(ours, theirs, strict=True))
     ]
 
 
@@ -314,8 +344,8 @@ def _table_4() -> list[Entry]:
                 f"{what}, E[V(p)] and V(E[p])",
                 "≠",
                 relation,
-                f"E[V(p)] = {expected:.4f} by quadrature, V(E[p]) = {at_means:.4f}, each at its best "
-                "decisions by the recursion",
+                f"by the recursion V(E[p]) = {at_means:.4f}, and E[V(p)] = {expected:.4f} by quadrature, "
+                "with decisions made before p is known as in the equation there",
             )
         )
     return entries

@@ -8,19 +8,21 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from baselines.lot import LastResult, PaperAlgorithm, averaged_beliefs, lemma_1
 from baselines.papers import liu_hu_deng, wang_2013, yang_2010
 from baselines.sampling.plans import power_sample_size, precision_sample_size
 from qc_gym.kstage.steady_state import steady_state
 
-_SEED = 0
-_SIMULATIONS = (1200, 3600)
+_PATHS = (1200, 3600)
+"""Simulated paths of [W]'s Figure 1."""
 
 
 def figures(paper: str) -> dict[str, Figure]:
     """Return the figures of a paper by name; none where it has none that can be computed.
 
-    The examples of [W] are drawn for a factory of this project's: theirs is not printed.
+    The examples of [W] are drawn for a process of this project's: theirs is not printed.
     """
     return _DRAWERS[paper]() if paper in _DRAWERS else {}
 
@@ -51,6 +53,7 @@ def _label(ax: Any, xs: tuple[float, ...], sizes: list[int]) -> None:
     for x, size in zip(xs, sizes, strict=True):
         ax.annotate(str(size), (x, size), textcoords="offset points", xytext=(4, 6))
     ax.set_ylim(0.0, 1.1 * max(sizes))
+    ax.margins(x=0.08)
 
 
 def _yang() -> dict[str, Figure]:
@@ -75,25 +78,26 @@ def _yang() -> dict[str, Figure]:
 
 
 def _wang() -> dict[str, Figure]:
-    factory, units = wang_2013.OWN, 60
-    title = "Average belief (a factory of this project's)"
-    first, ax = _new(title, "unit", "P(produced in control)")
-    numbers = np.arange(1, units + 1)
-    for count in _SIMULATIONS:
-        beliefs = wang_2013.simulated_beliefs(factory, units, count, _SEED)
-        ax.plot(numbers, beliefs.mean(axis=0), label=f"{count} simulations")
-    ax.plot(numbers, factory.survival(units)[1:], "k:", label="expected: F")
-    ax.axhline(wang_2013.threshold(factory), color="grey", linestyle="--", label="Lemma 1")
+    own = wang_2013.OWN
+    first, ax = _new(
+        "Average belief (a process of this project's)", "unit", "P(produced in control)"
+    )
+    numbers = np.arange(1, own.longest_lot + 1)
+    for paths in _PATHS:
+        beliefs = PaperAlgorithm(own, paths).beliefs
+        ax.plot(numbers, beliefs.mean(axis=0), label=f"{paths} simulations")
+    ax.plot(numbers, averaged_beliefs(own), "k:", label="expected: F")
+    ax.axhline(lemma_1(own), color="grey", linestyle="--", label="Lemma 1")
     ax.legend()
-    title = "Average cost (a factory of this project's)"
-    second, ax = _new(title, "lot size", "average total cost (money)")
-    sizes = range(factory.demand, 2 * factory.demand + 1)
-    for label, last_only in (("all results", False), ("last result only", True)):
-        beliefs = wang_2013.simulated_beliefs(
-            factory, units, _SIMULATIONS[0], _SEED, last_only=last_only
-        )
-        costs = [wang_2013.average_cost(factory, size, beliefs) for size in sizes]
-        ax.plot(list(sizes), costs, "o-", markersize=3, label=label)
+    title = "Expected cost (a process of this project's)"
+    second, ax = _new(title, "lot size", "total cost (money)")
+    sizes = np.arange(own.demand, 2 * own.demand + 1)
+    for label, reckoning in (
+        ("all results", PaperAlgorithm(own, _PATHS[0])),
+        ("last result only", LastResult(own)),
+    ):
+        ax.plot(sizes, reckoning.total_costs[sizes], "o-", markersize=3, label=label)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend()
     return {"figure-1": first, "figures-2-and-3": second}
 

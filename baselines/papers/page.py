@@ -19,8 +19,9 @@ computed from the paper's own formulas, with a verdict that follows from compari
 - **inputs not printed**: the paper does not say from which numbers it was computed.
 
 Tables that hold only data are left out. Decisions are, in this order: inspect part 1, inspect part 2,
-inspect the product, dismantle a bad one. "What the published policies earn" is exact, in money per
-delivered unit unless the problem says otherwise; where a policy does not say what becomes of recovered
+inspect the product, dismantle a bad one. "What the published policies earn" is exact, in money: per
+delivered unit in the assembly problems `cumcm-…`, per lot in the inspection problems `aql10-rql20` and
+`weibull-30`, a day in the case study of yang-2010. Where a policy does not say what becomes of recovered
 parts, those not known to be good are inspected. The risks of sampling plans are exact too.
 """
 

@@ -34,14 +34,12 @@ SHOPS: dict[str, tuple[float, float]] = {
     "re-inspection": (564, 120),
 }
 """Where the middle of each shop is, in pixels from the left and from below."""
-
-
 NOTES: dict[str, tuple[float, float, str, str]] = {
-    "production": (72, 330, "center", "bottom"),
-    "stages": (236, 330, "center", "bottom"),
-    "pool": (400, 330, "center", "bottom"),
-    "source inspection": (564, 330, "center", "bottom"),
-    "customer": (728, 330, "center", "bottom"),
+    "production": (72, 338, "center", "bottom"),
+    "stages": (236, 338, "center", "bottom"),
+    "pool": (400, 338, "center", "bottom"),
+    "source inspection": (564, 338, "center", "bottom"),
+    "customer": (728, 338, "center", "bottom"),
     "rework": (340, 120, "right", "center"),
     "re-inspection": (624, 120, "left", "center"),
 }
@@ -219,6 +217,8 @@ def _draw_flow(ax: Any, flow: Flow, demand: float, shown: bool) -> None:
     )
     if shown:
         x, y = flow.place
+        is_level = flow.route[0][1] == flow.route[-1][1]
+        y += width * is_level  # above the head of a wide arrow
         ax.text(
             x, y, f"{flow.items:,.0f}", fontsize=9, color=INK, ha="center", va="bottom", zorder=3
         )

@@ -98,7 +98,7 @@ def steady_state(
     Raises
     ------
     ValueError
-        An argument out of range; the message names it.
+        An argument out of range or not of numbers, or shapes that do not fit; the message names it.
     """
     p0, pr, lot, sample, k, demand = _checked(
         fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
@@ -256,7 +256,12 @@ def _checked(
         "stages": stages,
         "daily_demand": daily_demand,
     }
-    arrays = {name: np.asarray(value, np.float64) for name, value in given.items()}
+    arrays = {name: _as_floats(name, value) for name, value in given.items()}
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"shapes must broadcast together: {shapes}") from error
     for name in ("fraction_defective", "rework_fraction_defective"):
         value = arrays[name]
         _require(name, value, (value > 0.0) & (value < 1.0), "strictly between 0 and 1")
@@ -265,10 +270,17 @@ def _checked(
         is_whole = np.isfinite(value) & (value == np.floor(value))
         _require(name, value, is_whole & (value >= least), f"a whole number of at least {least}")
     value = arrays["daily_demand"]
-    _require("daily_demand", value, (value > 0.0) & np.isfinite(value), "above 0")
+    _require("daily_demand", value, (value > 0.0) & np.isfinite(value), "above 0 and finite")
     sample, lot = np.broadcast_arrays(arrays["sample_size"], arrays["lot_size"])
     _require("sample_size", sample, sample <= lot, "at most lot_size")
     return [array.copy() for array in np.broadcast_arrays(*arrays.values())]
+
+
+def _as_floats(name: str, value: ArrayLike) -> Array:
+    try:
+        return np.asarray(value, np.float64)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} = {value!r}: must be a number or an array of numbers") from error
 
 
 def _require(name: str, value: Array, is_allowed: NDArray[np.bool_], allowed: str) -> None:

@@ -95,6 +95,14 @@ def test_show(name: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert expected in text
 
 
+@pytest.mark.parametrize("name", ["KStage-v0", "KStageControl-v0"])
+def test_show_describes_inherited_fields(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", name]) == 0
+    text = capsys.readouterr().out
+    assert "N items to a lot, n of them inspected" in text  # of the plants of both families
+    assert "Base of" not in text
+
+
 @pytest.mark.parametrize("observation", ["belief", "outcome"])
 def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["solve", ID, "--scenario", scenario, "--observation", observation]

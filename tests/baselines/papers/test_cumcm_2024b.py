@@ -193,6 +193,10 @@ def test_what_section_2_4_says_of_the_data() -> None:
     rows = entries("Section 2.4")
     assert {case_of(preset).price for preset in CASES} == {56.0}
     assert rows["scenario 4, price, to scenario 2"].verdict is Verdict.NOT_DERIVABLE
+    # Table 3 of [L]: only the inspections of scenario 4 cost less; a return costs 30 and not 6.
+    costs = rows["scenario 4, every cost, to scenario 2"]
+    assert costs.verdict is Verdict.NOT_DERIVABLE
+    assert costs.ours == "not purchases, assembly, dismantling, return"
     assert rows["scenario 6, price of both parts"].verdict is Verdict.REPRODUCED
 
 

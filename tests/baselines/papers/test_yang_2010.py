@@ -11,6 +11,7 @@ from baselines import papers
 from baselines.papers import Entry, Verdict
 
 Q, P0, PR, N, SAMPLE = 4800.0, 0.161, 0.05, 240, 16
+BASE = "output that the errors are relative to"
 NAMES = ("p_K", "N_E", "p_E", "NIN1", "NIN2", "NIN3", "TC", "AOQ")
 
 
@@ -45,7 +46,7 @@ def test_table_1() -> None:
 
 def test_table_2_by_its_own_definition() -> None:
     table = entries("Table 2")
-    assert len(table) == 7 * 7
+    assert len(table) == 7 * 7 + 1
     for stages in range(7):
         new, old = (quantities(stages, earlier=earlier) for earlier in (False, True))
         for name in NAMES[1:]:
@@ -55,13 +56,14 @@ def test_table_2_by_its_own_definition() -> None:
             else:
                 assert one.ours == pytest.approx(old[name] / new[name] - 1, abs=1e-8)
     differing = {name for name, one in table.items() if one.verdict is not Verdict.REPRODUCED}
+    differing.remove(BASE)
     pairs = {"N_E": "01", "p_E": "01", "NIN2": "01", "NIN3": "0"}
     assert differing == {f"error of {name}({k})" for name, ks in pairs.items() for k in ks}
 
 
 def test_what_differs_in_table_2_was_divided_by_the_previous_output() -> None:
     for name, one in entries("Table 2").items():
-        if one.verdict is Verdict.REPRODUCED:
+        if one.verdict is Verdict.REPRODUCED or name == BASE:
             continue
         quantity, stages = name.removeprefix("error of ").rstrip(")").split("(")
         new, old = (quantities(int(stages), earlier=earlier)[quantity] for earlier in (False, True))
@@ -69,13 +71,58 @@ def test_what_differs_in_table_2_was_divided_by_the_previous_output() -> None:
         assert "which is the printed value" in one.note
 
 
+def test_which_output_the_errors_are_relative_to() -> None:
+    table = entries("Table 2")
+    found: dict[str, list[str]] = {"current": [], "previous": [], "either": []}
+    for name in NAMES[1:]:
+        fits = {"current": True, "previous": True}
+        for stages in range(7):
+            printed = table[f"error of {name}({stages})"].printed
+            if printed == "n.a.":
+                continue
+            new, old = (quantities(stages, earlier=earlier)[name] for earlier in (False, True))
+            for base, over in (("current", new), ("previous", old)):
+                error = 100 * (old - new) / over
+                fits[base] &= abs(error - float(printed.rstrip("%"))) < 0.500001e-4
+        bases = [base for base, holds in fits.items() if holds]
+        assert bases
+        found["either" if len(bases) == 2 else bases[0]].append(name)
+    assert found == {
+        "current": ["AOQ"], "previous": ["N_E", "p_E", "NIN2", "NIN3"], "either": ["NIN1", "TC"]
+    }  # fmt: skip
+    expected = "; ".join(f"{base}: {', '.join(names)}" for base, names in found.items())
+    assert table[BASE].verdict is Verdict.NOT_DERIVABLE
+    assert table[BASE].ours == expected
+
+
+def test_the_limits_of_the_text() -> None:
+    # Properties 2 and 5: Q, 0, (1 + p0 / (1 − pR)) Q, λ Q and 0.
+    limits = {"p_K": "zero", "N_E": "4,800", "p_E": 0.0, "NIN2": 320.0, "NIN3": "zero"}
+    limits["NIN1"] = (1 + P0 / (1 - PR)) * Q
+    text = entries("Section 4")
+    for name, value in limits.items():
+        assert text[f"limit of {name}"].ours == (
+            value if isinstance(value, str) else pytest.approx(value)
+        )
+
+
+def test_where_the_assumption_of_property_3_fails() -> None:
+    for stages in range(7):
+        values = quantities(stages, earlier=False)
+        note = entries("Table 1")[f"p_E({stages})"].note
+        assert ("above p_K" in note) == (values["p_E"] > values["p_K"])
+
+
 def test_the_text() -> None:
     text = entries("Section 4")
     differing = {name for name, one in text.items() if one.verdict is not Verdict.REPRODUCED}
     # 5779.047; over the current output .0445 %; and .0455 % is in neither table.
-    assert differing == {"previous TC(K*)", "error of N_E(1)", "error of p_E(1)"}
+    assert differing == {
+        "previous TC(K*)", "error of N_E(1)", "error of p_E(1)", "limit of N_E", "limit of p_E"
+    }  # fmt: skip
+    assert "limit for p_E" in text["limit of N_E"].note
     assert "rounded twice" in text["previous TC(K*)"].note
-    assert "not it either" in text["error of p_E(1)"].note
+    assert "not it either; Table 2 prints -0.0445%" in text["error of p_E(1)"].note
     assert text["NRW"].ours == pytest.approx(0.161 * 4800 / 0.95)
     (worth,) = papers.ledger("yang-2010").policies
     best = min(quantities(stages, earlier=False)["TC"] for stages in range(7))
@@ -92,6 +139,24 @@ def test_the_misprint_in_the_derivation_matters() -> None:
 
     assert abs(rest(p_k)) < 1e-6  # four digits of a percentage
     assert abs(rest(PR)) > 1e-4
+
+
+@pytest.mark.parametrize("sample", [1, SAMPLE])
+def test_the_misprint_in_the_proof_of_property_2(sample: int) -> None:
+    share = sample / N
+
+    def pooled(p: float) -> float:
+        return Q / ((1 - (1 - share) * p) * (1 - p) ** sample)
+
+    def slope(coefficient: int, power: int) -> float:
+        clean = 1 - (1 - share) * p
+        return (coefficient * clean - share) * Q / ((1 - p) ** (sample + 1) * clean**power)
+
+    p, h = 0.03, 1e-6
+    true = (pooled(p + h) - pooled(p - h)) / (2 * h)
+    assert slope(sample + 1, 2) == pytest.approx(true, rel=1e-8)
+    assert slope(sample - 1, 1) < 0.9 * true
+    assert (slope(sample - 1, 1) < 0) == (sample == 1)
 
 
 def test_the_step_of_its_proof() -> None:

@@ -242,7 +242,15 @@ def test_arguments_broadcast() -> None:
         ({"sample_size": 241}, "sample_size = 241: must be at most lot_size"),
         ({"stages": [0, -1]}, "stages = -1: must be a whole number of at least 0"),
         ({"stages": np.inf}, "stages = inf: "),
-        ({"daily_demand": 0.0}, "daily_demand = 0: must be above 0"),
+        ({"daily_demand": 0.0}, "daily_demand = 0: must be above 0 and finite"),
+        ({"daily_demand": np.inf}, "daily_demand = inf: must be above 0 and finite"),
+        ({"lot_size": "many"}, "lot_size = 'many': must be a number or an array of numbers"),
+        (
+            {"stages": [1, 2, 3], "lot_size": [240, 250]},
+            r"shapes must broadcast together: .*lot_size \(2,\).*stages \(3,\)",
+        ),
+        ({"stages": None}, "stages = nan: must be a whole number"),
+        ({"stages": [[0], [1, 2]]}, r"stages = \[\[0\], \[1, 2\]\]: must be a number or an array"),
     ],
 )
 @pytest.mark.parametrize("model", [steady_state, earlier_steady_state])
