@@ -161,7 +161,9 @@ def score(
     if exact is not None:
         return exact
     arena, deterministic = _arena(problem, policy, deterministic, episodes)
-    return score_by_simulation(solution, policy, arena, episodes, seed, deterministic)
+    return score_by_simulation(
+        solution, policy, arena, episodes, seed, deterministic, problem.features
+    )
 
 
 def disagreements(
@@ -206,7 +208,9 @@ def disagreements(
     flow = exact_flow(tables, policy, problem.features, deterministic)
     if flow is None:
         arena, deterministic = _arena(problem, policy, deterministic, episodes)
-        flow = simulated_flow(tables, policy, arena, episodes, seed, deterministic)
+        flow = simulated_flow(
+            tables, policy, arena, episodes, seed, deterministic, problem.features
+        )
     room = _room(problem.env_type.family)
     describe_state = getattr(room, "describe_state", describe_record)
     return [
@@ -309,8 +313,6 @@ def _arena(
     problem: _Problem, policy: Any, deterministic: bool | None, episodes: int
 ) -> tuple[QCVectorEnv, bool]:
     """Return where a policy that has no exact score is simulated, and whether deterministically."""
-    if problem.features is not None:
-        raise TypeError("a policy that must be simulated cannot be scored on a range of scenarios")
     arena = vector_type(problem.env_type)(
         min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
     )
