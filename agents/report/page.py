@@ -34,6 +34,9 @@ _NOTES = {
     "steps and seconds: medians.",
     "Probability of improvement": "How likely a run of the first beats a run of the second, on the "
     "problems of both.",
+    "The price of not seeing the belief": "Of the algorithms trained with each observation, the one of "
+    "least mean regret against the same optimum, and the difference in money: what an agent loses "
+    "that sees only outcomes and must remember.",
 }
 
 

@@ -22,6 +22,7 @@ from agents.report.leaderboard import (
     improvements,
     leaderboards,
     overall,
+    prices_of_not_seeing,
     problem_title,
     profiles,
     reference_rows,
@@ -59,6 +60,8 @@ class Report:
         tables = {"Over all problems": overall(self.rows)}
         if pairs := improvements(self.rows):
             tables["Probability of improvement"] = pairs
+        if prices := prices_of_not_seeing(self.rows):
+            tables["The price of not seeing the belief"] = prices
         return {**tables, **leaderboards(self.rows)}
 
 
