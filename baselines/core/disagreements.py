@@ -21,10 +21,6 @@ from baselines.core.solver import evaluate
 from qc_gym.core.vector import QCVectorEnv
 
 
-class NotTabularError(TypeError):
-    """The optimum is not a table over decision states, so that these cannot be listed."""
-
-
 @dataclass(frozen=True)
 class Disagreement:
     """A state at which a policy does not do what the optimum does, and what that costs.
