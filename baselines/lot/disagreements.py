@@ -13,7 +13,8 @@ from baselines.core.scoring import play
 from baselines.lot.solution import LotSolution
 from qc_gym.core.vector import QCVectorEnv
 
-_KEY = ("is_producing", "lot_size", "n", "d")
+_BANDS = 10
+"""In so many parts of the longest lot departures are told apart."""
 _WORDS = {False: ("stop", "inspect"), True: ("end production", "produce")}
 """The two actions, by whether the lot is still being produced."""
 
@@ -29,9 +30,9 @@ def disagreements(
 ) -> list[Disagreement]:
     """Return a policy's departures from the optimum along simulated episodes, the costliest first.
 
-    Beliefs being a continuum, those at which the policy errs in the same way are put together for each
-    lot size, units inspected and open demand: the state names their range, ``gap`` is the mean
-    over them. Departures that cost no more than the bracket is wide are left out: the bounds
+    Beliefs being a continuum, decisions at which the policy errs in the same way within the same
+    tenth of the longest lot are put together: the state names the ranges that they are in, and ``gap`` is
+    their mean. Departures that cost no more than the bracket is wide are left out: the bounds
     cannot tell them from none.
 
     Parameters
@@ -50,32 +51,31 @@ def disagreements(
     """
     if not isinstance(policy, Policy):
         raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
-    keys, beliefs, gaps = _departures(
+    states, actions, gaps = _departures(
         solution, policy, env, episodes, seed, deterministic, features
     )
-    if len(keys) == 0:
+    if len(states) == 0:
         return []
-    groups, member = np.unique(keys, axis=0, return_inverse=True)
-    times = np.bincount(member)
-    low, high = np.full(len(groups), np.inf), np.full(len(groups), -np.inf)
-    np.minimum.at(low, member, beliefs)
-    np.maximum.at(high, member, beliefs)
+    producing = states["is_producing"]
+    band = _BANDS * np.where(producing, states["lot_size"], states["n"])
+    band //= solution.scenario.longest_lot
+    groups, member = np.unique(
+        np.stack([producing, actions, band], axis=1), axis=0, return_inverse=True
+    )
     played = -(-episodes // env.num_envs) * env.num_envs
     regrets = np.bincount(member, gaps) / played
     told = np.flatnonzero(regrets > solution.upper - solution.lower)
     rows = []
     for i in told[np.argsort(-regrets[told], kind="stable")]:
-        is_producing, lot_size, n, d, action = groups[i].tolist()
-        words = _WORDS[bool(is_producing)]
+        of_group = states[member == i]
+        words, action = _WORDS[bool(groups[i, 0])], groups[i, 1]
         rows.append(
             Disagreement(
-                state=f"{lot_size} produced"
-                if is_producing
-                else f"{n} of {lot_size} inspected, {d} still wanted, {_range(low[i], high[i])}",
+                state=_describe(of_group),
                 optimum=words[1 - action],
                 policy=words[action],
-                occupancy=float(times[i] / played),
-                gap=float(regrets[i] * played / times[i]),
+                occupancy=len(of_group) / played,
+                gap=float(regrets[i] * played / len(of_group)),
                 regret=float(regrets[i]),
                 share=float(regrets[i] / regrets.sum()),
             )
@@ -85,20 +85,28 @@ def disagreements(
 
 def _departures(
     solution: LotSolution, policy: Policy, env: QCVectorEnv, episodes: int, *played_with: Any
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return each decision that costs something: ``_KEY`` and the action (B, 5), belief and gap (B,)."""
-    keys, beliefs, gaps = [np.zeros((0, 5), np.int64)], [np.zeros(0)], [np.zeros(0)]
-    for actions, _, active in play(policy, env, episodes, *played_with):
-        states, chosen = env.states[active], actions[active]
-        lost = solution.gaps(states, chosen)
+) -> tuple[NDArray[np.void], NDArray[np.integer], NDArray[np.float64]]:
+    """Return the state, action and gap, each (B,), of every decision that costs something."""
+    states = [env.states[:0]]
+    actions: list[NDArray[np.integer]] = [np.zeros(0, np.int64)]
+    gaps = [np.zeros(0)]
+    for answer, _, active in play(policy, env, episodes, *played_with):
+        lost = np.where(active, solution.gaps(env.states, answer), 0.0)
         wrong = lost > 0.0
-        states = states[wrong]
-        keys.append(np.stack([*(states[name] for name in _KEY), chosen[wrong]], axis=1))
-        beliefs.append(states["b"])
+        states.append(env.states[wrong])
+        actions.append(answer[wrong])
         gaps.append(lost[wrong])
-    return np.concatenate(keys), np.concatenate(beliefs), np.concatenate(gaps)
+    return np.concatenate(states), np.concatenate(actions), np.concatenate(gaps)
 
 
-def _range(low: float, high: float) -> str:
-    """Return beliefs from ``low`` to ``high`` in words."""
-    return "belief " + " to ".join(dict.fromkeys((f"{low:.3g}", f"{high:.3g}")))
+def _describe(states: NDArray[np.void]) -> str:
+    """Return decisions of one phase in words, as the ranges that they are in."""
+    size, n, d, belief = (_range(states[name]) for name in ("lot_size", "n", "d", "b"))
+    if states["is_producing"][0]:
+        return f"{size} produced"
+    return f"{n} of {size} inspected, {d} still wanted, belief {belief}"
+
+
+def _range(values: NDArray[np.generic]) -> str:
+    ends = (round(end.item(), 4) for end in (values.min(), values.max()))
+    return " to ".join(dict.fromkeys(map(str, ends)))
