@@ -37,6 +37,12 @@ def test_a_bracket_is_as_narrow_as_asked_and_holds_the_value(relative_width: flo
     assert lower - 5e-10 <= 38.864608011 <= upper + 5e-10  # the known value is rounded
 
 
+@pytest.mark.parametrize("relative_width", [0.0, -1e-6, float("nan")])
+def test_a_bracket_needs_a_positive_width(relative_width: float) -> None:
+    with pytest.raises(ValueError, match=f"relative_width = {relative_width}"):
+        bracket(lot_of(parse("weibull-30"), 30), relative_width)
+
+
 @settings(max_examples=60, deadline=None)
 @given(small_scenarios())
 def test_every_history_agrees_with_the_bracket(fields: dict[str, object]) -> None:
