@@ -13,13 +13,14 @@ from agents.files import write_whole
 from agents.tables import format_csv
 from baselines import Score
 
-COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised")
+COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised", "stderr")
 
 
 class ExactRegret(BaseCallback):
     """Scores the agent exactly against the optimum as it learns.
 
-    The curve has no evaluation noise: each point is the true regret of the policy at that step.
+    The curve of an agent without memory has no evaluation noise: each point is the true regret of
+    the policy at that step. An agent with memory is simulated, each time on the same episodes.
 
     Parameters
     ----------
@@ -31,21 +32,29 @@ class ExactRegret(BaseCallback):
     path
         CSV file, written anew at each score, or None. TensorBoard, if the model logs to it,
         gets ``exact/regret``, ``exact/normalised`` and ``exact/value``.
+    episodes
+        To simulate at each score of an agent with memory. Fewer than for a last score: a step of
+        256 recurrent networks takes some 15 ms, so that 10,000 episodes of 25 steps take 15 s.
 
     Attributes
     ----------
     rows
         The curve: a dict of ``timesteps``, ``seconds`` (of training, without the scoring), ``value``,
-        ``regret`` (money) and ``normalised`` for each score.
+        ``regret`` (money), ``normalised`` and ``stderr`` (money; 0.0 when exact) for each score.
     """
 
-    def __init__(self, env: Any, every: int, path: str | Path | None = None) -> None:
+    def __init__(
+        self, env: Any, every: int, path: str | Path | None = None, episodes: int = 1000
+    ) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every = {every!r}: at least 1 step is needed")
+        if not isinstance(episodes, int) or episodes < 1:
+            raise ValueError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
         self.env = env
         self.every = every
         self.path = path
+        self.episodes = episodes
         self.rows: list[dict[str, float]] = []
         self._scoring_seconds = 0.0
 
@@ -76,7 +85,7 @@ class ExactRegret(BaseCallback):
     def measure(self) -> Score:
         """Score the agent now and add a row to the curve."""
         began = time.perf_counter()
-        score = baselines.score(self.env, self.model)
+        score = baselines.score(self.env, self.model, episodes=self.episodes)
         self.rows.append(
             {
                 "timesteps": self.num_timesteps,
@@ -84,6 +93,7 @@ class ExactRegret(BaseCallback):
                 "value": score.value,
                 "regret": score.regret,
                 "normalised": score.normalised,
+                "stderr": score.stderr,
             }
         )
         for name in ("value", "regret", "normalised"):

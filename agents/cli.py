@@ -262,11 +262,7 @@ def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
     """Show where the regret of a policy comes from."""
     import baselines
 
-    try:
-        rows = baselines.disagreements(env, policy)
-    except baselines.NotTabularError as error:
-        console.print(f"Where the regret comes from cannot be told: {error}", soft_wrap=True)
-        return
+    rows = baselines.disagreements(env, policy)
     if rows:
         _print_table("Where the regret comes from", [asdict(row) for row in rows])
     else:

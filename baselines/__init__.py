@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from baselines.core.disagreements import (
     Disagreement,
-    NotTabularError,
     describe_record,
     exact_flow,
     largest_terms,
@@ -57,7 +56,6 @@ __all__ = [
     "Certificate",
     "Disagreement",
     "ImproperPolicyError",
-    "NotTabularError",
     "OracleError",
     "Policy",
     "Score",
@@ -141,8 +139,8 @@ def score(
         Anything with stable-baselines3's ``predict``.
     deterministic
         True scores the policy's likeliest actions, False the actions that it draws (it then needs
-        ``action_probabilities``, unless it has memory). None takes a tabulated policy as its table
-        says, any other as deterministic.
+        ``action_probabilities``, unless it has memory). None takes a policy of this package as its
+        table says, any other as deterministic.
     episodes, seed
         For a policy with memory: episodes to simulate, and their seed.
 
@@ -161,7 +159,9 @@ def score(
     if exact is not None:
         return exact
     arena, deterministic = _arena(problem, policy, deterministic, episodes)
-    return score_by_simulation(solution, policy, arena, episodes, seed, deterministic)
+    return score_by_simulation(
+        solution, policy, arena, episodes, seed, deterministic, problem.features
+    )
 
 
 def disagreements(
@@ -176,7 +176,9 @@ def disagreements(
     """Return where a policy's regret comes from: its costliest departures from the optimum.
 
     Exact for every policy without memory; for one with memory, how often it comes to a state is
-    simulated. A policy that may never end has no finite regret to share out: the list is empty.
+    simulated, and for every policy of inspect-or-stop, whose beliefs are told in ranges
+    (:func:`baselines.lot.disagreements`). A policy that may never end has no finite regret to
+    share out: the list is empty.
 
     Parameters
     ----------
@@ -187,8 +189,6 @@ def disagreements(
 
     Raises
     ------
-    NotTabularError
-        The family's optimum is not a table over decision states.
     TypeError
         Not an environment of ``qc_gym``, or not a policy.
     """
@@ -196,18 +196,20 @@ def disagreements(
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} = {value!r}: a whole number of at least 1 is needed")
     problem = _problem(env)
-    solution = problem.solution
+    solution, room = problem.solution, _room(problem.env_type.family)
     if not isinstance(solution, Solution):
-        raise NotTabularError(
-            f"{problem.env_type.__name__}: its optimum is not a table over states, of which those "
-            "where a policy departs from it could be listed"
+        arena, deterministic = _arena(problem, policy, deterministic, episodes)
+        departures: list[Disagreement] = room.disagreements(
+            solution, policy, arena, episodes, seed, deterministic, problem.features
         )
+        return departures[:top]
     tables = solution.model
     flow = exact_flow(tables, policy, problem.features, deterministic)
     if flow is None:
         arena, deterministic = _arena(problem, policy, deterministic, episodes)
-        flow = simulated_flow(tables, policy, arena, episodes, seed, deterministic)
-    room = _room(problem.env_type.family)
+        flow = simulated_flow(
+            tables, policy, arena, episodes, seed, deterministic, problem.features
+        )
     describe_state = getattr(room, "describe_state", describe_record)
     return [
         Disagreement(
@@ -309,13 +311,11 @@ def _arena(
     problem: _Problem, policy: Any, deterministic: bool | None, episodes: int
 ) -> tuple[QCVectorEnv, bool]:
     """Return where a policy that has no exact score is simulated, and whether deterministically."""
-    if problem.features is not None:
-        raise TypeError("a policy that must be simulated cannot be scored on a range of scenarios")
     arena = vector_type(problem.env_type)(
         min(episodes, 256), problem.scenario, problem.observation, autoreset_mode="SameStep"
     )
-    if deterministic is None:
-        deterministic = not isinstance(policy, TabularPolicy)
+    if deterministic is None:  # the package's own policies are taken as they stand
+        deterministic = not isinstance(policy, type(problem.solution.policy))
     return arena, deterministic
 
 

@@ -1,6 +1,6 @@
 """From the folders of runs to a leaderboard, figures and one page that shows it all."""
 
-from agents.report.leaderboard import improvements, leaderboards, overall
+from agents.report.leaderboard import improvements, leaderboards, overall, prices_of_not_seeing
 from agents.report.results import Result, reached, read_result, read_results, run_folders
 from agents.report.writing import Report, write_report
 
@@ -10,6 +10,7 @@ __all__ = [
     "improvements",
     "leaderboards",
     "overall",
+    "prices_of_not_seeing",
     "reached",
     "read_result",
     "read_results",

@@ -197,6 +197,33 @@ def improvements(rows: Iterable[Row]) -> list[dict[str, Any]]:
     return table
 
 
+def prices_of_not_seeing(rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Return what it costs not to be shown the belief, on the scenarios trained with both observations.
+
+    A row for each: the trained algorithm of least mean regret on belief and on outcome observations,
+    with that regret, and ``price``, the second less the first, in money. The optimum is the same for
+    both: whatever the price is, memory could have saved it. ``±`` is the standard error of the price
+    that comes from simulated scores (none where all are exact).
+    """
+    trained = [row for row in rows if row["seed"] is not None]
+    tables = leaderboards(trained)
+    best = {problem: tables[problem_title(problem)][0] for problem in map(_problem, trained)}
+    return [
+        {
+            "env_id": env_id,
+            "scenario": scenario,
+            "on beliefs": belief["policy"],
+            "belief regret": belief["regret"],
+            "on outcomes": outcome["policy"],
+            "outcome regret": outcome["regret"],
+            "price": outcome["regret"] - belief["regret"],
+            "±": math.hypot(belief["±"] or 0.0, outcome["±"] or 0.0) or None,
+        }
+        for (env_id, scenario, observation), belief in best.items()
+        if observation == "belief" and (outcome := best.get((env_id, scenario, "outcome")))
+    ]
+
+
 def profiles(rows: Iterable[Row]) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Return the performance profile of each trained algorithm at ``1 − LOSSES``.
 

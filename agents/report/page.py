@@ -34,6 +34,9 @@ _NOTES = {
     "steps and seconds: medians.",
     "Probability of improvement": "How likely a run of the first beats a run of the second, on the "
     "problems of both.",
+    "The price of not seeing the belief": "Of the algorithms trained with each observation, the one of "
+    "least mean regret against the same optimum, and the difference in money: what an agent loses "
+    "that sees only outcomes and must remember.",
 }
 
 
@@ -50,7 +53,7 @@ class Section:
     curves
         The exact learning curve of each run, by its title.
     disagreements
-        Where the regret of each run comes from; empty where the family cannot tell.
+        Where the regret of each run comes from.
     figures
         Pictures by name, PNG.
     goal
@@ -178,14 +181,9 @@ def _section(section: Section, table: Sequence[Mapping[str, Any]]) -> str:
 
 def _departures(section: Section) -> list[str]:
     """Return where the regret of each run comes from: a chart, and a table for each run."""
-    heading = "<h3>Where the regret comes from</h3>"
-    if not section.disagreements:
-        return [
-            heading,
-            "<p>The optimum is not a table over states, so that it cannot be told.</p>",
-        ]
     options = "".join(f"<option>{escape(title)}</option>" for title in section.disagreements)
-    parts = [heading, f'<p><select class="run">{options}</select></p>']
+    parts = ["<h3>Where the regret comes from</h3>"]
+    parts.append(f'<p><select class="run">{options}</select></p>')
     parts.append('<div class="chart low disagreements"></div>')
     for title, rows in section.disagreements.items():
         table = (

@@ -22,6 +22,7 @@ from agents.report.leaderboard import (
     improvements,
     leaderboards,
     overall,
+    prices_of_not_seeing,
     problem_title,
     profiles,
     reference_rows,
@@ -30,7 +31,6 @@ from agents.report.leaderboard import (
 from agents.report.page import Section, write_page
 from agents.report.results import TARGET, Result, read_results
 from agents.tables import format_csv, format_markdown
-from baselines import Disagreement
 from baselines.core.figures import disagreement_bars
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
@@ -59,6 +59,8 @@ class Report:
         tables = {"Over all problems": overall(self.rows)}
         if pairs := improvements(self.rows):
             tables["Probability of improvement"] = pairs
+        if prices := prices_of_not_seeing(self.rows):
+            tables["The price of not seeing the belief"] = prices
         return {**tables, **leaderboards(self.rows)}
 
 
@@ -122,31 +124,23 @@ def _section(problem: Problem, group: Sequence[Result]) -> Section:
     env_id, _, observation = problem
     env = gym.make(env_id, scenario=group[0].run.scenario, observation=observation)
     solution = baselines.solve(env)
-    departures = {result.title: _disagreements(env, result) for result in group}
+    departures = {
+        result.title: baselines.disagreements(env, result.policy, top=TOP) for result in group
+    }
     goal = (1 - TARGET) * (solution.value - solution.random_value)
     figures = {"learning_curves": learning_curves(group, goal)}
-    known = {title: rows for title, rows in departures.items() if rows is not None}
-    if known:
-        worst = {result.title: known[result.title] for result in _worst(group)}
-        figures["disagreements"] = disagreement_bars(worst)
+    worst = {result.title: departures[result.title] for result in _worst(group)}
+    figures["disagreements"] = disagreement_bars(worst)
     figures |= baselines.figures(env, {result.title: result.policy for result in group})
     return Section(
         problem=problem,
         title=problem_title(problem),
         rows=[*map(run_row, group), *reference_rows(problem, env)],
         curves={result.title: result.curve for result in group},
-        disagreements=known,
+        disagreements=departures,
         figures={name: _png(figure) for name, figure in figures.items()},
         goal=goal,
     )
-
-
-def _disagreements(env: gym.Env[Any, Any], result: Result) -> list[Disagreement] | None:
-    """Return where a run's regret comes from, or None where its family cannot tell."""
-    try:
-        return baselines.disagreements(env, result.policy, top=TOP)
-    except baselines.NotTabularError:
-        return None
 
 
 def _worst(group: Sequence[Result]) -> list[Result]:

@@ -21,10 +21,6 @@ from baselines.core.solver import evaluate
 from qc_gym.core.vector import QCVectorEnv
 
 
-class NotTabularError(TypeError):
-    """The optimum is not a table over decision states, so that these cannot be listed."""
-
-
 @dataclass(frozen=True)
 class Disagreement:
     """A state at which a policy does not do what the optimum does, and what that costs.
@@ -77,6 +73,7 @@ def simulated_flow(
     episodes: int,
     seed: int,
     deterministic: bool,
+    features: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float64]:
     """Return the mean number of times that a policy takes each action in each state, (S, A).
 
@@ -86,9 +83,11 @@ def simulated_flow(
         A vector environment of the model's scenario with ``SAME_STEP`` autoreset.
     episodes
         Number of episodes; rounded up to a multiple of the number of sub-environments.
+    features
+        Numbers that the policy sees appended to the observations, (m,).
     """
     flow = np.zeros(model.rewards.shape)
-    for actions, _, active in play(policy, env, episodes, seed, deterministic):
+    for actions, _, active in play(policy, env, episodes, seed, deterministic, features):
         rows = model.rows_of_states(env.states[active])
         np.add.at(flow, (rows, actions[active]), 1.0)
     return flow / (-(-episodes // env.num_envs) * env.num_envs)

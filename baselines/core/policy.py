@@ -201,10 +201,7 @@ def tabulate(
         raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
     if deterministic is None:
         deterministic = not isinstance(policy, TabularPolicy)
-    observations = model.observations
-    if features is not None:
-        extension = np.broadcast_to(features, (len(observations), len(features)))
-        observations = np.concatenate([observations, extension], axis=1)
+    observations = extend(model.observations, features)
     if has_memory(policy, observations[model.initial_states], model.allowed[model.initial_states]):
         return None
     if not deterministic and not hasattr(policy, "action_probabilities"):
@@ -227,6 +224,16 @@ def tabulate(
             answer = draws(observations[block], **mask_arguments(draws, allowed))
         blocks.append(np.asarray(answer))
     return as_probabilities(model, np.concatenate(blocks))
+
+
+def extend(
+    observations: NDArray[np.float32], features: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Return observations (B, size) with the parameters of a drawn scenario (m,) appended, if any."""
+    if features is None:
+        return observations
+    repeated = np.broadcast_to(features, (len(observations), len(features)))
+    return np.concatenate([observations, repeated], axis=1)
 
 
 def check_repeats(

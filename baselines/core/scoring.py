@@ -22,6 +22,7 @@ from baselines.core.model import TabularModel
 from baselines.core.policy import (
     TabularPolicy,
     constant_policy,
+    extend,
     mask_arguments,
     tabulate,
     uniform_policy,
@@ -237,6 +238,7 @@ def score_by_simulation(
     episodes: int,
     seed: int,
     deterministic: bool,
+    features: NDArray[np.float32] | None = None,
 ) -> Score:
     """Return the score of a policy that may have memory, from the gaps along simulated episodes.
 
@@ -246,11 +248,13 @@ def score_by_simulation(
         A vector environment of the model's scenario with ``SAME_STEP`` autoreset.
     episodes
         Number of episodes; rounded up to a multiple of the number of sub-environments.
+    features
+        Numbers that the policy sees appended to the observations, (m,).
     """
     count, rounds = env.num_envs, -(-episodes // env.num_envs)
     lost, lengths = np.zeros((2, rounds, count))
     each = np.arange(count)
-    for actions, played, active in play(policy, env, episodes, seed, deterministic):
+    for actions, played, active in play(policy, env, episodes, seed, deterministic, features):
         gaps = solution.gaps(env.states, actions)
         lost[played[active], each[active]] += gaps[active]
         lengths[played[active], each[active]] += 1
@@ -261,7 +265,12 @@ def score_by_simulation(
 
 
 def play(
-    policy: Any, env: QCVectorEnv, episodes: int, seed: int, deterministic: bool
+    policy: Any,
+    env: QCVectorEnv,
+    episodes: int,
+    seed: int,
+    deterministic: bool,
+    features: NDArray[np.float32] | None = None,
 ) -> Iterator[tuple[NDArray[np.integer], NDArray[np.int64], NDArray[np.bool_]]]:
     """Play episodes of a policy that may have memory; yield before each step of the environment.
 
@@ -285,7 +294,7 @@ def play(
     while (active := played < rounds).any():
         allowed = infos["action_mask"].astype(bool)
         answer, memory = policy.predict(
-            observations,
+            extend(observations, features),
             state=memory,
             episode_start=starts,
             deterministic=deterministic,

@@ -1,6 +1,7 @@
 """Inspect or stop: the optimum between certified bounds, exact scores, the policies of the paper."""
 
 from baselines.lot.bracket import Bracket, BracketError, bracket
+from baselines.lot.disagreements import disagreements
 from baselines.lot.paper import LastResult, PaperAlgorithm, averaged_beliefs
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.reference import best_size, instructions, lemma_1, reference_policies
@@ -19,6 +20,7 @@ __all__ = [
     "averaged_beliefs",
     "best_size",
     "bracket",
+    "disagreements",
     "instructions",
     "lemma_1",
     "lot_of",

@@ -113,9 +113,13 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
 
     Raises
     ------
+    ValueError
+        ``relative_width`` is not a positive number.
     BracketError
         The bounds cannot be brought so close (rounding, at widths below about 1e-12).
     """
+    if not relative_width > 0.0:
+        raise ValueError(f"relative_width = {relative_width!r}: a positive number is needed")
     if lot.size == 0:
         none = np.zeros((0, 1), np.int64)
         return Bracket(lot, none, none, *np.zeros((4, 0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,8 @@ def lot_policy(
     """Return the policy that produces a lot of ``size`` units and inspects it by a rule."""
     sizes = np.zeros(scenario.longest_lot + 1)
     sizes[size] = 1.0
-    return LotPolicy(scenario, observation, sizes, rule)
+    # The table is looked up at every step that the policy plays.
+    return LotPolicy(scenario, observation, sizes, lru_cache(maxsize=4)(rule))
 
 
 def random_policy(scenario: InspectOrStopScenario, observation: str) -> LotPolicy:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.policy import check_repeats, has_memory, mask_arguments
+from baselines.core.policy import check_repeats, extend, has_memory, mask_arguments
 from baselines.lot.belief import reach
 from baselines.lot.evaluation import BeliefRule, ResultRule, Rule
 from baselines.lot.sizes import lot_of
@@ -84,10 +84,7 @@ class _Asked:
         observations, allowed, _ = self.scenario.kernel.describe(
             self._record, states, self.observation
         )
-        if self._features is not None:
-            extension = np.broadcast_to(self._features, (len(states), len(self._features)))
-            observations = np.concatenate([observations, extension], axis=1)
-        return observations, allowed
+        return extend(observations, self._features), allowed
 
     def __call__(self, states: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the policy's actions in states, (B,)."""

@@ -194,12 +194,6 @@ def test_score_tells_where_the_regret_comes_from(
         numbers = (row.occupancy, row.gap, row.regret, row.share)
         assert words[2:] == [f"{one:.4f}" for one in numbers]
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise baselines.NotTabularError("its optimum is no table")
-
-    monkeypatch.setattr(baselines, "disagreements", refuse)
-    assert main(command) == 0
-    assert "cannot be told: its optimum is no table" in capsys.readouterr().out
     monkeypatch.setattr(baselines, "disagreements", lambda *_, **__: [])
     assert main(command) == 0
     assert "It does what the optimum does" in capsys.readouterr().out

@@ -24,6 +24,7 @@ from agents.report import (
     improvements,
     leaderboards,
     overall,
+    prices_of_not_seeing,
     reached,
     read_results,
     run_folders,
@@ -64,6 +65,7 @@ COLUMNS = [
     "seconds_to_target",
     "run",
 ]
+CURVE_COLUMNS = ["timesteps", "seconds", "value", "regret", "normalised", "stderr"]
 PROBLEMS = {"belief": {"ppo": PPO, "dqn": DQN}, "outcome": {"recurrent_ppo": PPO}}
 
 
@@ -203,7 +205,11 @@ def test_leaderboard_is_ordered_and_averages_seeds(
 def test_markdown_shows_the_leaderboards(written: tuple[Path, Report]) -> None:
     lines = (written[0] / "leaderboard.md").read_text(encoding="utf-8").splitlines()
     tables = written[1].tables
-    assert list(tables)[:2] == ["Over all problems", "Probability of improvement"]
+    assert list(tables)[:3] == [
+        "Over all problems",
+        "Probability of improvement",
+        "The price of not seeing the belief",
+    ]
     for title, table in tables.items():
         begin = lines.index(f"## {title}") + 2
         cells = [
@@ -291,6 +297,31 @@ def test_overall_of_rows_made_by_hand() -> None:
     assert 0.0 <= pair["low"] <= 0.75 <= pair["high"] <= 1.0
 
 
+def test_the_price_of_not_seeing_the_belief_of_rows_made_by_hand() -> None:
+    def row(observation: str, policy: str, seed: int | None, regret: float, stderr: float) -> Any:
+        shown = {"observation": observation, "regret": regret, "stderr": stderr}
+        return {**row_of(policy, seed, 0.5, None), **shown}
+
+    rows = [
+        row("belief", "ppo", 0, 1.0, 0.0),
+        row("belief", "ppo", 1, 3.0, 0.0),
+        row("belief", "dqn", 0, 5.0, 0.0),
+        row("belief", "optimum", None, 0.0, 0.0),
+        row("outcome", "recurrent_ppo", 0, 6.0, 0.6),
+        row("outcome", "recurrent_ppo", 1, 8.0, 0.8),
+        row("outcome", "a2c", 0, 9.0, 0.0),
+        row("outcome", "optimum", None, 0.0, 0.0),
+    ]
+    # Another scenario is trained with one observation only, and has no price.
+    rows.append(of_problem(row("outcome", "ppo", 0, 0.5, 0.1), "y"))
+    (price,) = prices_of_not_seeing(rows)
+    assert (price["env_id"], price["scenario"]) == (ID, "x")
+    assert (price["on beliefs"], price["on outcomes"]) == ("ppo", "recurrent_ppo")
+    assert (price["belief regret"], price["outcome regret"], price["price"]) == (2.0, 7.0, 5.0)
+    assert price["±"] == pytest.approx(0.5)  # of the mean of two errors, .6 and .8
+    assert prices_of_not_seeing(rows[:4]) == []
+
+
 def test_simulated_scores_show_their_error() -> None:
     rows = [row_of("lstm", 0, 0.9, None), row_of("lstm", 1, 0.8, None)]
     rows[0]["stderr"], rows[1]["stderr"] = 0.3, 0.4
@@ -315,7 +346,7 @@ CURVES: dict[str, tuple[list[float], int | None]] = {
 
 def rows_of(normalised: list[float]) -> list[dict[str, float]]:
     return [
-        {"timesteps": 100 * i, "seconds": 1.5 * i, "value": -1.0, "regret": 1.0, "normalised": one}
+        dict(zip(CURVE_COLUMNS, (100 * i, 1.5 * i, -1.0, 1.0, one, 0.0), strict=True))
         for i, one in enumerate(normalised)
     ]
 
@@ -336,7 +367,7 @@ def test_the_target_may_be_another() -> None:
 
 def write_curve_by_hand(path: Path, normalised: list[float]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["timesteps", "seconds", "value", "regret", "normalised"])
+        writer = csv.DictWriter(file, CURVE_COLUMNS)
         writer.writeheader()
         writer.writerows(rows_of(normalised))
 
@@ -434,13 +465,13 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "curve of other columns": (
         "normalised",
         lambda folder: (folder / "curve.csv").write_text(
-            "timesteps,seconds,value,regret\n0,0,0,0\n"
+            "timesteps,seconds,value,regret,stderr\n0,0,0,0,0\n"
         ),
     ),
     "curve of words": (
         "float",
         lambda folder: (folder / "curve.csv").write_text(
-            "timesteps,seconds,value,regret,normalised\n0,0.0,low,1.0,0.5\n"
+            "timesteps,seconds,value,regret,normalised,stderr\n0,0.0,low,1.0,0.5,0.0\n"
         ),
     ),
     "cut curve": (

@@ -103,7 +103,7 @@ def test_curve_rises_between_the_steps_of_all_sub_environments(env: gym.Env[Any,
 def test_rows_are_the_scores_of_the_agent(trained: Trained, env: gym.Env[Any, Any]) -> None:
     score = baselines.score(env, trained.model)
     last = trained.curve.rows[-1]
-    for name in ("value", "regret", "normalised"):
+    for name in ("value", "regret", "normalised", "stderr"):
         assert last[name] == getattr(score, name)
     random_value = baselines.score(env, baselines.reference_policies(env)["random"]).value
     optimum = baselines.solve(env).value
@@ -164,9 +164,9 @@ def test_seconds_are_of_training_alone(
     clock = {"now": 50.0}
     score = baselines.score
 
-    def score_slowly(*args: Any) -> baselines.Score:
+    def score_slowly(*args: Any, **named: Any) -> baselines.Score:
         clock["now"] += 100.0
-        return score(*args)
+        return score(*args, **named)
 
     class Training(ExactRegret):
         def _on_step(self) -> bool:
@@ -185,7 +185,8 @@ def test_csv_holds_the_curve(trained: Trained) -> None:
     with trained.path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = [{name: float(value) for name, value in row.items()} for row in reader]
-    assert reader.fieldnames == ["timesteps", "seconds", "value", "regret", "normalised"]
+    columns = ["timesteps", "seconds", "value", "regret", "normalised", "stderr"]
+    assert reader.fieldnames == columns
     assert rows == trained.curve.rows
     assert [path.name for path in trained.path.parent.iterdir()] == ["curve.csv"]
 
@@ -216,6 +217,26 @@ def test_episode_statistics_are_in_money(trained: Trained, env: gym.Env[Any, Any
     returns = [episode["r"] for episode in trained.model.ep_info_buffer]
     assert min(returns) < -SCENARIO["accept_bad_cost"] + 1  # a wrong decision, unscaled
     assert all(value == round(value) for value in returns)  # every amount is a whole number
+
+
+def test_an_agent_with_memory_is_simulated_as_long_as_asked() -> None:
+    env = gym.make(ID, scenario=SCENARIO, observation="outcome")
+    curve = ExactRegret(env, 64, episodes=100)
+    settings = {"total_timesteps": 64, "num_envs": 4, "hyperparameters": {**TINY, "n_steps": 8}}
+    model = train(
+        "recurrent_ppo", ID, scenario=SCENARIO, observation="outcome", **settings, callback=curve
+    )
+    score = baselines.score(env, model, episodes=100)
+    assert not score.exact
+    for name in ("value", "regret", "normalised", "stderr"):
+        assert curve.rows[-1][name] == getattr(score, name)
+    assert score != baselines.score(env, model, episodes=200)
+
+
+@pytest.mark.parametrize("episodes", [0, 2.5])
+def test_episodes_must_be_a_positive_whole_number(episodes: Any, env: gym.Env[Any, Any]) -> None:
+    with pytest.raises(ValueError, match=f"episodes = {episodes}"):
+        ExactRegret(env, 10, episodes=episodes)
 
 
 @pytest.mark.parametrize("every", [0, -5])

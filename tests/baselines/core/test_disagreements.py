@@ -142,16 +142,6 @@ def test_states_of_a_family_without_words(monkeypatch: pytest.MonkeyPatch) -> No
     assert rows[0].state == "n = 0, d = 0"
 
 
-def test_an_optimum_that_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    env = make()
-    policy = baselines.solve(env).policy
-    monkeypatch.setattr(baselines, "_solution", lambda *_: object())
-    with pytest.raises(
-        baselines.NotTabularError, match="SequentialSamplingEnv: its optimum is not"
-    ):
-        baselines.disagreements(env, policy)
-
-
 @pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", 2.5), ("episodes", 0)])
 def test_bad_counts(name: str, value: Any) -> None:
     env = make()

@@ -417,13 +417,23 @@ def test_a_policy_of_another_drawn_scenario_is_scored_by_its_observations() -> N
     assert second.value != first.value
 
 
-def test_a_range_needs_a_reset_and_a_policy_without_memory() -> None:
+def test_a_policy_with_memory_sees_the_features_in_the_simulation() -> None:
     env = make_env(RANGE)
+    for seed in range(4):
+        env.reset(seed=seed)
+        drawn = env.unwrapped.scenario
+        fixed = make_env(drawn)
+        rule = Rule(drawn.max_samples, 2 if (drawn.inspection_cost - 0.5) / 1.5 > 0.5 else 5)
+        score = baselines.score(env, Remembering(FeatureRule()), episodes=500)
+        assert not score.exact
+        assert score == baselines.score(fixed, Remembering(rule), episodes=500)
+        rows = baselines.disagreements(env, Remembering(FeatureRule()), episodes=500)
+        assert rows == baselines.disagreements(fixed, Remembering(rule), episodes=500)
+
+
+def test_a_range_needs_a_reset() -> None:
     with pytest.raises(gym.error.ResetNeeded):
-        baselines.solve(env)
-    env.reset(seed=0)
-    with pytest.raises(TypeError, match="range"):
-        baselines.score(env, Remembering(FeatureRule()))
+        baselines.solve(make_env(RANGE))
 
 
 @given(fields=scenario_ranges(), seed=st.integers(0, 99))

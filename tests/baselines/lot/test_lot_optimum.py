@@ -1,5 +1,7 @@
 """The certified optimum of inspect-or-stop: a known value, brute force, closed forms, simulation."""
 
+import re
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -33,6 +35,12 @@ def test_a_bracket_is_as_narrow_as_asked_and_holds_the_value(relative_width: flo
     lower, upper = bracket(lot_of(parse("weibull-30"), 30), relative_width).bounds
     assert upper - lower <= relative_width * lower
     assert lower - 5e-10 <= 38.864608011 <= upper + 5e-10  # the known value is rounded
+
+
+@pytest.mark.parametrize("relative_width", [0.0, -1e-6, float("nan")])
+def test_a_bracket_needs_a_positive_width(relative_width: float) -> None:
+    with pytest.raises(ValueError, match=f"relative_width = {relative_width}"):
+        bracket(lot_of(parse("weibull-30"), 30), relative_width)
 
 
 @settings(max_examples=60, deadline=None)
@@ -183,3 +191,48 @@ def test_instructions_are_a_short_table() -> None:
     assert "Expected cost 82.7411." in text  # of which 10 + 21 are production
     assert f"{10.0 + size:.4f} is spent" in text
     assert len(text.splitlines()) <= 16
+
+
+def test_a_foreman_who_follows_the_instructions_pays_the_optimum() -> None:
+    env = gym.make(ID, scenario=small_lot(yield_out=0.4, shortage_cost=2.2))
+    scenario, text = env.unwrapped.scenario, baselines.instructions(env)  # type: ignore[attr-defined]
+    table = {}  # every number of units is listed for a lot of 8
+    for n, words in re.findall(r"^  (\d+) inspected: (.*)$", text, re.MULTILINE):
+        parts = words.split(", ") if "found" in words else [f"0 to {n} found: {words}"]
+        for part in parts:
+            low, high, rule = re.fullmatch(r"(\d+)(?: to (\d+))? found: (.*)", part).groups()  # type: ignore[union-attr]
+            bounds = {"stop": np.inf, "go on": 0.0}
+            threshold = bounds[rule] if rule in bounds else float(rule)
+            for found in range(int(low), int(high or low) + 1):
+                table[int(n), found] = threshold
+    assert len({*table.values()} - {0.0, np.inf}) > 2  # the belief decides, in places
+    cost = brute_force(scenario, 8, lambda n, d, belief: belief >= table[n, scenario.demand - d])
+    assert cost == pytest.approx(-baselines.solve(env).value, abs=2e-3)  # of rounded thresholds
+
+
+@pytest.mark.parametrize("preset", ["weibull-30", "geometric-40"])
+def test_the_belief_of_the_instructions_is_that_of_the_environment(preset: str) -> None:
+    env = gym.make(ID, scenario=preset)
+    text = baselines.instructions(env)
+    conforming, nonconforming, survival = re.search(  # type: ignore[union-attr]
+        r"conforming unit p becomes (.*?), after a nonconforming one (.*?), and .*F\(j\) = (.*)\.",
+        text,
+    ).groups()
+
+    def calculate(formula: str, **numbers: float) -> float:
+        return float(eval(re.sub(r"(?<=\d) (?=[p(])", "*", formula).replace("^", "**"), numbers))
+
+    # Where the observation shows a conforming or a nonconforming unit, p is worked out by hand.
+    observation, _ = env.reset(seed=2)
+    belief, seen = calculate(survival, j=1), set()
+    for n in range(1, 12):
+        before = observation
+        observation, _, ended, _, _ = env.step(1)
+        if ended:
+            break
+        is_conforming = bool(observation[1] < before[1])
+        belief = calculate(conforming if is_conforming else nonconforming, p=belief)
+        belief *= calculate(survival, j=n + 1) / calculate(survival, j=n)
+        assert observation[2] == pytest.approx(belief, rel=1e-5)
+        seen.add(is_conforming)
+    assert seen == {True, False}

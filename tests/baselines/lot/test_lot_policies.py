@@ -265,8 +265,9 @@ def test_scenarios_of_a_range_are_scored_one_by_one() -> None:
         expected = brute_force(drawn, 8, lambda n, d, belief: belief >= 0.3)
         assert score.exact
         assert -score.value == pytest.approx(expected, abs=1e-4 + score.tolerance)
-    with pytest.raises(TypeError, match="range"):
-        baselines.score(env, Forgetful(1.0, 0.3))
+        simulated = baselines.score(env, Forgetful(1.0, 0.3), episodes=1000)
+        assert not simulated.exact
+        assert abs(simulated.regret - score.regret) < 4 * simulated.stderr + score.tolerance
 
 
 def test_a_network_is_told_the_scenario_that_was_drawn() -> None:
@@ -336,5 +337,69 @@ def test_figures_show_what_they_promise(preset: str) -> None:
 
 def test_what_is_not_a_policy_is_refused() -> None:
     env = gym.make(ID)
-    with pytest.raises(TypeError, match="predict"):
-        baselines.score(env, object())
+    for ask in (baselines.score, baselines.disagreements):
+        with pytest.raises(TypeError, match="predict"):
+            ask(env, object())
+
+
+# --- where the regret comes from -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["weibull-30", "lot-sizing-20"])
+def test_departures_add_up_to_the_regret_of_the_same_episodes(preset: str) -> None:
+    env = gym.make(ID, scenario=preset)
+    policy = Forgetful(25 / parse(preset).longest_lot, 0.15)
+    rows = baselines.disagreements(env, policy, top=10**6, episodes=1000, seed=3)
+    score = baselines.score(env, policy, episodes=1000, seed=3)
+    solution = solved(preset)
+    rounding = 1e-9 + len(rows) * (solution.upper - solution.lower)
+    assert sum(row.regret for row in rows) == pytest.approx(score.regret, abs=rounding)
+    assert sum(row.share for row in rows) == pytest.approx(1.0, abs=1e-4)
+    assert [row.regret for row in rows] == sorted((row.regret for row in rows), reverse=True)
+    for row in rows:
+        assert row.regret == pytest.approx(row.occupancy * row.gap)
+        assert row.policy != row.optimum
+    assert baselines.disagreements(env, policy, top=2, episodes=1000, seed=3) == rows[:2]
+
+
+def test_stopping_at_once_is_one_departure() -> None:
+    # It never inspects, and loses once what the optimum would have gained.
+    env = gym.make(ID, scenario="weibull-30")
+    policy = baselines.reference_policies(env)["stop_at_once"]
+    (row,) = baselines.disagreements(env, policy, episodes=500)
+    assert row.state == "0 of 30 inspected, 20 still wanted, belief 0.98"
+    assert (row.optimum, row.policy, row.occupancy) == ("inspect", "stop", 1.0)
+    assert row.regret == pytest.approx(4.0 * 20 - 38.864608, abs=1e-6)
+
+
+def test_a_lot_too_large_departs_while_it_is_produced() -> None:
+    env, solution = gym.make(ID, scenario="lot-sizing-20"), solved("lot-sizing-20")
+    size = solution.best_size
+    policy = lot_policy(solution.scenario, "belief", size + 2, solution.thresholds)
+    rows = baselines.disagreements(env, policy, episodes=300)
+    assert [row.state for row in rows] == [f"{size} to {size + 1} produced"]
+    assert (rows[0].optimum, rows[0].policy) == ("end production", "produce")
+    assert rows[0].occupancy == 2.0
+    more = solution.sizes.bounds(size + 2)[0] - solution.sizes.bounds(size)[0]
+    assert sum(row.regret for row in rows) == pytest.approx(more, abs=1e-5)
+
+
+@pytest.mark.parametrize("observation", ["belief", "outcome"])
+@pytest.mark.parametrize("preset", ["weibull-30", "lot-sizing-20"])
+def test_the_optimum_departs_nowhere(preset: str, observation: str) -> None:
+    env = gym.make(ID, scenario=preset, observation=observation)
+    policy = solved(preset, observation).policy
+    assert baselines.disagreements(env, policy, episodes=500) == []
+
+
+def test_a_drawing_policy_of_the_package_is_played_as_it_draws() -> None:
+    env = gym.make(ID, scenario="table-16")
+    policy = baselines.reference_policies(env)["random"]
+    rows = baselines.disagreements(env, policy, top=10**6, episodes=4096)
+    assert {row.policy for row in rows} == {"stop", "inspect"}
+    arena = InspectOrStopVectorEnv(256, parse("table-16"), autoreset_mode="SameStep")
+    played = score_by_simulation(solved("table-16"), policy, arena, 4096, 9, False)
+    exact = baselines.score(env, policy)
+    error = 4 * np.sqrt(2) * played.stderr  # both are simulated, with other draws
+    assert sum(row.regret for row in rows) == pytest.approx(played.regret, abs=error)
+    assert sum(row.regret for row in rows) == pytest.approx(exact.regret, abs=4 * played.stderr)
