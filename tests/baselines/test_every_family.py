@@ -46,15 +46,14 @@ def test_the_optimum_is_told_in_words_and_pictures(env_id: str) -> None:
 
 
 @EVERY
-def test_a_regret_is_told_by_its_states_where_the_optimum_is_a_table(env_id: str) -> None:
+def test_a_regret_is_told_by_its_states(env_id: str) -> None:
     env = gym.make(env_id)
     policy = LastAction(int(env.action_space.n))  # type: ignore[attr-defined]
-    try:
-        rows = baselines.disagreements(env, policy, top=10_000)
-    except baselines.NotTabularError:
-        assert not isinstance(baselines.solve(env), baselines.Solution)
-        return
-    regret = baselines.score(env, policy).regret
-    if np.isfinite(regret):
-        assert sum(row.regret for row in rows) == pytest.approx(regret, rel=1e-6, abs=1e-9)
+    rows = baselines.disagreements(env, policy, top=10_000)
+    score = baselines.score(env, policy)
+    if np.isfinite(score.regret):
+        total = sum(row.regret for row in rows)
+        # Simulated where the optimum is not a table: 10,000 episodes.
+        rel = 1e-6 if isinstance(baselines.solve(env), baselines.Solution) else 0.1
+        assert total == pytest.approx(score.regret, rel=rel, abs=1e-9)
     assert all(row.state and row.policy and row.optimum for row in rows)
