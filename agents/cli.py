@@ -20,7 +20,7 @@ from rich.table import Table
 
 import qc_gym
 from agents.board import Board
-from agents.tables import finite, format_cell
+from agents.tables import explain_none, finite, format_cell
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import Record, ScenarioRange, close_names
 
@@ -236,6 +236,8 @@ def _score(options: argparse.Namespace) -> None:
         from agents.policies import load_policy
 
         policy, trained = load_policy(options.model)
+        if trained["env_id"] != _env_id(options.env):
+            raise ValueError(f"{options.env}: the model was trained on {trained['env_id']}")
         if options.observation not in (None, trained["observation"]):
             raise ValueError(
                 f"--observation {options.observation}: the model sees {trained['observation']}"
@@ -243,6 +245,11 @@ def _score(options: argparse.Namespace) -> None:
         options.observation = trained["observation"]
         options.scenario = options.scenario or trained["scenario"]
         env = _make(options)
+        if policy.observation_space.shape != env.observation_space.shape:
+            raise ValueError(
+                f"--scenario {options.scenario}: its observations are of shape "
+                f"{env.observation_space.shape}; the model sees {policy.observation_space.shape}"
+            )
         policies = {options.model: policy}
     scores = {name: baselines.score(env, policy) for name, policy in policies.items()}
     if options.json:
@@ -253,10 +260,10 @@ def _score(options: argparse.Namespace) -> None:
         _env_id(options.env), [{"policy": name, **asdict(score)} for name, score in ranked]
     )
     if options.model is not None:
-        _print_disagreements(env, policies[options.model])
+        _print_disagreements(env, policies[options.model], scores[options.model].regret)
 
 
-def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
+def _print_disagreements(env: gym.Env[Any, Any], policy: Any, regret: float) -> None:
     """Show where the regret of a policy comes from."""
     import baselines
 
@@ -268,7 +275,7 @@ def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
     if rows:
         _print_table("Where the regret comes from", [asdict(row) for row in rows])
     else:
-        console.print("It does what the optimum does wherever it comes.")
+        console.print(explain_none(regret), soft_wrap=True)
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -127,8 +128,9 @@ def _section(problem: Problem, group: Sequence[Result]) -> Section:
     figures = {"learning_curves": learning_curves(group, goal)}
     known = {title: rows for title, rows in departures.items() if rows is not None}
     if known:
-        worst = {result.title: known[result.title] for result in _worst(group)}
-        figures["disagreements"] = disagreement_bars(worst)
+        worst = {result.title: result for result in _worst(group)}
+        endless = [title for title, one in worst.items() if math.isinf(one.score["regret"])]
+        figures["disagreements"] = disagreement_bars({t: known[t] for t in worst}, endless)
     figures |= baselines.figures(env, {result.title: result.policy for result in group})
     return Section(
         problem=problem,

@@ -5,11 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.model import TabularModel
 from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
+from baselines.kstage.reference import describe_action
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 _NEVER = -1
+
+
+def describe_state(model: TabularModel, row: int) -> str:
+    """Return a state in words; days are counted from 1, as in :func:`instructions`."""
+    state = model.states[row]
+    yesterday = describe_action(model, row, int(state["stages"]))
+    return f"day {state['day'] + 1}, level {state['level']}, {yesterday} yesterday"
 
 
 def instructions(solution: Solution) -> str:

@@ -1,7 +1,9 @@
 """The command line: what it prints, what it leaves, and what it says of bad input."""
 
 import csv
+import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -175,7 +177,8 @@ def test_score_tells_where_the_regret_comes_from(
 ) -> None:
     command = ["score", ID, str(trained), "--scenario", scenario]
     env = gym.make(ID, scenario=scenario)
-    expected = baselines.disagreements(env, load_policy(trained)[0])
+    policy, score = load_policy(trained)[0], baselines.score
+    expected = baselines.disagreements(env, policy)
     assert expected  # 192 steps do not make an optimum
     assert main(command) == 0
     text = capsys.readouterr().out
@@ -195,6 +198,12 @@ def test_score_tells_where_the_regret_comes_from(
     monkeypatch.setattr(baselines, "disagreements", lambda *_, **__: [])
     assert main(command) == 0
     assert "It does what the optimum does" in capsys.readouterr().out
+    endless = dataclasses.replace(score(env, policy), value=-math.inf, regret=math.inf)
+    monkeypatch.setattr(baselines, "score", lambda *_, **__: endless)
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "It may go on for ever: its regret has no bound" in text
+    assert "It does what" not in text
 
 
 def test_training_again_replaces_the_run(trained: Path, scenario: str, tmp_path: Path) -> None:
@@ -452,6 +461,11 @@ def test_a_model_of_other_observations(
     command = ["score", ID, str(trained), "--scenario", scenario, "--observation", "outcome"]
     assert main(command) == 2
     assert "--observation outcome: the model sees belief" in capsys.readouterr().err
+
+
+def test_a_model_of_another_environment(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "Assembly-v0", str(trained)]) == 2
+    assert f"Assembly-v0: the model was trained on {ID}" in capsys.readouterr().err
 
 
 # --- without torch --------------------------------------------------------------------------
