@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import gymnasium as gym
 from rich.box import SIMPLE_HEAD
@@ -20,9 +20,12 @@ from rich.table import Table
 
 import qc_gym
 from agents.board import Board
-from agents.tables import finite, format_cell
+from agents.tables import explain_none, finite, format_cell
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import Record, Scenario, ScenarioRange, close_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 console = Console()
 
@@ -65,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--episodes", type=int, default=100_000, help="to simulate as a check")
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--json", action="store_true", help="for a program to read")
+    command.add_argument("--figures", type=Path, metavar="DIR", help="folder for the figures")
     command.set_defaults(command=_solve)
 
     command = commands.add_parser("score", help="a trained agent, or the reference policies")
@@ -202,6 +206,8 @@ def _solve(options: argparse.Namespace) -> None:
     env = _make(options)
     solution = baselines.solve(env)
     certificate = baselines.certify(env, episodes=options.episodes, seed=options.seed)
+    if options.figures is not None:
+        _write_figures(baselines.figures(env, {}), options.figures, _inner(env).family)
     if options.json:
         content = {
             "env_id": _env_id(options.env),
@@ -238,6 +244,8 @@ def _score(options: argparse.Namespace) -> None:
         from agents.policies import load_policy
 
         policy, trained = load_policy(options.model)
+        if trained["env_id"] != _env_id(options.env):
+            raise ValueError(f"{options.env}: the model was trained on {trained['env_id']}")
         if options.observation not in (None, trained["observation"]):
             raise ValueError(
                 f"--observation {options.observation}: the model sees {trained['observation']}"
@@ -245,6 +253,11 @@ def _score(options: argparse.Namespace) -> None:
         options.observation = trained["observation"]
         options.scenario = options.scenario or trained["scenario"]
         env = _make(options)
+        if policy.observation_space.shape != env.observation_space.shape:
+            raise ValueError(
+                f"--scenario {options.scenario}: its observations are of shape "
+                f"{env.observation_space.shape}; the model sees {policy.observation_space.shape}"
+            )
         policies = {options.model: policy}
     scores = {name: baselines.score(env, policy) for name, policy in policies.items()}
     if options.json:
@@ -255,10 +268,10 @@ def _score(options: argparse.Namespace) -> None:
         _env_id(options.env), [{"policy": name, **asdict(score)} for name, score in ranked]
     )
     if options.model is not None:
-        _print_disagreements(env, policies[options.model])
+        _print_disagreements(env, policies[options.model], scores[options.model].regret)
 
 
-def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
+def _print_disagreements(env: gym.Env[Any, Any], policy: Any, regret: float) -> None:
     """Show where the regret of a policy comes from."""
     import baselines
 
@@ -266,7 +279,7 @@ def _print_disagreements(env: gym.Env[Any, Any], policy: Any) -> None:
     if rows:
         _print_table("Where the regret comes from", [asdict(row) for row in rows])
     else:
-        console.print("It does what the optimum does wherever it comes.")
+        console.print(explain_none(regret), soft_wrap=True)
 
 
 def _train(options: argparse.Namespace) -> None:
@@ -355,16 +368,21 @@ def _print_left_out(left_out: Mapping[str, str]) -> int:
     return 1 if left_out else 0
 
 
+def _write_figures(figures: Mapping[str, Figure], folder: Path, prefix: str) -> None:
+    from agents.files import png, write_whole
+
+    for name, figure in figures.items():
+        write_whole(folder / f"{prefix}-{name}.png", png(figure))
+
+
 def _reproduce(options: argparse.Namespace) -> None:
     from baselines import papers
     from baselines.papers.figures import figures
 
     ledgers = papers.ledgers() if options.paper is None else [papers.ledger(options.paper)]
     if options.figures is not None:
-        options.figures.mkdir(parents=True, exist_ok=True)
         for ledger in ledgers:
-            for name, figure in figures(ledger.paper).items():
-                figure.savefig(options.figures / f"{ledger.paper}-{name}.png")
+            _write_figures(figures(ledger.paper), options.figures, ledger.paper)
     if options.json:
         _print_json([ledger.record() for ledger in ledgers])
         return

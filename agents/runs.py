@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import shutil
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -38,6 +40,9 @@ def carry_out(
 ) -> tuple[list[Path], dict[str, str]]:
     """Train runs and leave a folder for each. A run that fails does not stop the others.
 
+    Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
+    that were beside it.
+
     A run's folder appears when the run is complete, and replaces an earlier one of the same name.
 
     Parameters
@@ -63,36 +68,75 @@ def carry_out(
     runs, folder = list(runs), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
-    context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
-        # One queue for all: a worker's (name, timesteps, normalised), and a run's number at its end.
-        messages = manager.Queue()
-        futures = [pool.submit(train_run, run, folder, messages) for run in runs]
-        for i, future in enumerate(futures):
-            future.add_done_callback(partial(_tell_end, messages, i))
-        try:
-            waiting = len(runs)
-            while waiting:
-                message = messages.get()
-                if not isinstance(message, int):
-                    report(*message)
-                    continue
-                waiting -= 1
-                name, error = runs[message].name, futures[message].exception()
-                if error is None:
-                    finished(name, futures[message].result())
-                else:
-                    failures[name] = f"{type(error).__name__}: {error}"
-                    failed(name, failures[name])
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+
+    def end(name: str, future: Future[dict[str, Any]]) -> None:
+        error = future.exception()
+        if error is None:
+            finished(name, future.result())
+        else:
+            failures[name] = f"{type(error).__name__}: {error}"
+            failed(name, failures[name])
+
+    waiting = deque(runs)
+    suspects: deque[Run] = deque()
+    while waiting:
+        suspects += _use_pool(waiting, workers, folder, report, end)
+    # A worker that is ended from outside (out of memory, most often) takes those beside it along:
+    # each once more, now alone, so that it is seen which one cannot be carried out.
+    while suspects:
+        for run in _use_pool(suspects, 1, folder, report, end):
+            failures[run.name] = "its process was ended from outside, twice; out of memory?"
+            failed(run.name, failures[run.name])
     return [folder / run.name for run in runs if run.name not in failures], failures
 
 
-def _tell_end(messages: Any, number: int, future: Future[Any]) -> None:
+def _use_pool(
+    waiting: deque[Run],
+    workers: int,
+    folder: Path,
+    report: Callable[[str, int, float], None],
+    end: Callable[[str, Future[dict[str, Any]]], None],
+) -> list[Run]:
+    """Carry out runs from the front until none waits or a worker died; return those then lost."""
+    context = multiprocessing.get_context("spawn")
+    running: dict[str, tuple[Run, Future[dict[str, Any]]]] = {}
+    lost: list[Run] = []
+    broken = False
+    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+        # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
+        messages = manager.Queue()
+        try:
+            while True:
+                # Never more than there are workers: what runs can then be told from what waits.
+                while waiting and not broken and len(running) < workers:
+                    try:
+                        future = pool.submit(train_run, waiting[0], folder, messages)
+                    except BrokenProcessPool:
+                        broken = True
+                        break
+                    run = waiting.popleft()
+                    running[run.name] = run, future
+                    future.add_done_callback(partial(_tell_end, messages, run.name))
+                if not running:
+                    return lost
+                message = messages.get()
+                if not isinstance(message, str):
+                    report(*message)
+                    continue
+                run, future = running.pop(message)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken = True
+                    lost.append(run)
+                else:
+                    end(run.name, future)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
     if not future.cancelled():
-        messages.put(number)
+        messages.put(name)
 
 
 def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:

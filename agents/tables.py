@@ -35,6 +35,13 @@ def format_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def explain_none(regret: float) -> str:
+    """Return why no disagreement with the optimum is listed of a policy of that regret."""
+    if math.isfinite(regret):
+        return "It does what the optimum does wherever it comes."
+    return "It may go on for ever: its regret has no bound that could be shared out."
+
+
 def finite(content: Any) -> Any:
     """Return the content with numbers that JSON cannot hold as text: inf, -inf, nan."""
     if isinstance(content, Mapping):

@@ -34,7 +34,7 @@ function drawIntervals(chart) {
     xaxis: {title: {text: "normalised score, interquartile mean"}},
     yaxis: {
       tickvals: rows.map((_, i) => i), ticktext: rows.map((row) => row.policy),
-      range: [rows.length - 0.4, -0.6], automargin: true,
+      range: [rows.length - 0.4, -0.6], automargin: true, zeroline: false,
     },
   });
 }
@@ -98,7 +98,8 @@ function drawDisagreements(section, problem) {
   }], {
     xaxis: {title: {text: "part of the regret (money in an episode)"}, rangemode: "tozero"},
     yaxis: {
-      tickvals: rows.map((_, i) => i), automargin: true, range: [Math.max(rows.length, 1) - 0.4, -0.6],
+      tickvals: rows.map((_, i) => i), automargin: true, zeroline: false,
+      range: [Math.max(rows.length, 1) - 0.4, -0.6],
       ticktext: rows.map((row) => `${row.state}: ${row.policy}, not ${row.optimum}`),
     },
   });

@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs
 
 from agents.report.leaderboard import LOSSES, Problem
 from agents.report.results import TARGET
-from agents.tables import format_cell
+from agents.tables import explain_none, format_cell
 from baselines import Disagreement
 
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
@@ -189,7 +189,7 @@ def _departures(section: Section) -> list[str]:
         table = (
             html_table([asdict(row) for row in rows])
             if rows
-            else "<p>It does what the optimum does wherever it comes.</p>"
+            else f"<p>{explain_none(section.curves[title][-1]['regret'])}</p>"
         )
         parts.append(f'<div data-run="{escape(title)}">{table}</div>')
     return parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import math
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-from matplotlib.figure import Figure
 
 import baselines
-from agents.files import write_whole
+from agents.files import png, write_whole
 from agents.report.figures import intervals, learning_curves, performance_profiles
 from agents.report.leaderboard import (
     COLUMNS,
@@ -101,7 +100,7 @@ def write_report(
         "intervals": intervals(overall(rows)),
         "profiles": performance_profiles(profiles(rows)),
     }
-    pictures = {f"all-{name}": _png(figure) for name, figure in common.items()}
+    pictures = {f"all-{name}": png(figure) for name, figure in common.items()}
     for section in sections:
         stem = "-".join(section.problem).replace("/", "-")
         pictures |= {f"{stem}-{name}": png for name, png in section.figures.items()}
@@ -129,8 +128,9 @@ def _section(problem: Problem, group: Sequence[Result]) -> Section:
     }
     goal = (1 - TARGET) * (solution.value - solution.random_value)
     figures = {"learning_curves": learning_curves(group, goal)}
-    worst = {result.title: departures[result.title] for result in _worst(group)}
-    figures["disagreements"] = disagreement_bars(worst)
+    worst = {result.title: result for result in _worst(group)}
+    endless = [title for title, one in worst.items() if math.isinf(one.score["regret"])]
+    figures["disagreements"] = disagreement_bars({t: departures[t] for t in worst}, endless)
     figures |= baselines.figures(env, {result.title: result.policy for result in group})
     return Section(
         problem=problem,
@@ -138,7 +138,7 @@ def _section(problem: Problem, group: Sequence[Result]) -> Section:
         rows=[*map(run_row, group), *reference_rows(problem, env)],
         curves={result.title: result.curve for result in group},
         disagreements=departures,
-        figures={name: _png(figure) for name, figure in figures.items()},
+        figures={name: png(figure) for name, figure in figures.items()},
         goal=goal,
     )
 
@@ -151,12 +151,6 @@ def _worst(group: Sequence[Result]) -> list[Result]:
         if result.score["regret"] > kept.score["regret"]:
             worst[result.run.algorithm] = result
     return list(worst.values())
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=120, format="png")
-    return buffer.getvalue()
 
 
 def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:

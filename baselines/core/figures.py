@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -10,13 +10,17 @@ from matplotlib.figure import Figure
 from baselines.core.disagreements import Disagreement
 
 
-def disagreement_bars(policies: Mapping[str, Sequence[Disagreement]]) -> Figure:
+def disagreement_bars(
+    policies: Mapping[str, Sequence[Disagreement]], endless: Collection[str] = ()
+) -> Figure:
     """Return the costliest disagreements of each policy with the optimum, a bar a state.
 
     Parameters
     ----------
     policies
         What :func:`baselines.disagreements` returned, by the policy's name; one panel each.
+    endless
+        Names of those that may go on for ever, whose regret has no bound to be shared out.
     """
     longest = max(map(len, policies.values()))
     figure = Figure(figsize=(11, 0.9 + len(policies) * (0.8 + 0.3 * longest)), layout="constrained")
@@ -28,7 +32,10 @@ def disagreement_bars(policies: Mapping[str, Sequence[Disagreement]]) -> Figure:
         ax.set_yticks(range(len(rows)), labels, fontsize=8)
         ax.set_ylim(max(longest, 1) - 0.4, -0.6)  # the costliest on top
         ax.set_xlim(0.0, None)
-        ax.set_title(f"{name}" if rows else f"{name}: no disagreement", loc="left", fontsize=10)
+        nothing = (
+            "may go on for ever, regret without bound" if name in endless else "no disagreement"
+        )
+        ax.set_title(name if rows else f"{name}: {nothing}", loc="left", fontsize=10)
         ax.grid(alpha=0.3, axis="x")
     axes[-1].set_xlabel("part of the regret (money in an episode)")
     return figure

@@ -23,12 +23,12 @@ def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
 
 def describe_state(model: TabularModel, row: int) -> str:
     """Return the only state in words."""
-    return "the number of stages is to be chosen"
+    return "the plant before its only decision"
 
 
 def describe_action(model: TabularModel, row: int, action: int) -> str:
-    """Return an action in words."""
-    return f"run {action} stage{'s' * (action != 1)}"
+    """Return an action in words: how many stages are run."""
+    return f"{action} stage{'s' * (action != 1)}"
 
 
 def instructions(solution: Solution) -> str:
@@ -56,7 +56,7 @@ def instructions(solution: Solution) -> str:
             + ("  best" if stages == best else "")
         )
     others = np.delete(costs, best)
-    heading = f"Run {best} stage{'s' * (best != 1)}: {costs[best]:,.2f} a day"
+    heading = f"Run {describe_action(solution.model, 0, best)}: {costs[best]:,.2f} a day"
     if len(others):
         heading += f", {others.min() - costs[best]:,.2f} less than the next best"
     return "\n".join([f"{heading}.", "", *lines])

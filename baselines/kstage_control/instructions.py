@@ -8,9 +8,17 @@ from numpy.typing import NDArray
 from baselines.core.model import TabularModel
 from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
+from baselines.kstage.reference import describe_action
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 _NEVER = -1
+
+
+def describe_state(model: TabularModel, row: int) -> str:
+    """Return a state in words; days are counted from 1, as in :func:`instructions`."""
+    state = model.states[row]
+    yesterday = describe_action(model, row, int(state["stages"]))
+    return f"day {state['day'] + 1}, level {state['level']}, {yesterday} yesterday"
 
 
 def instructions(solution: Solution) -> str:
@@ -35,17 +43,6 @@ def instructions(solution: Solution) -> str:
             if day < scenario.days:
                 begin, shared = day, plans[day]
     return "\n".join(lines)
-
-
-def describe_state(model: TabularModel, row: int) -> str:
-    """Return a state in words: the day, its level and yesterday's stages."""
-    state, scenario = model.states[row], model.scenario
-    assert isinstance(scenario, KStageControlScenario)
-    level = int(state["level"])
-    return (
-        f"day {int(state['day']) + 1}, level {level} ({scenario.levels[level]:.4g}), "
-        f"{state['stages']} stages yesterday"
-    )
 
 
 def _agree(one: NDArray[np.int64], other: NDArray[np.int64]) -> bool:

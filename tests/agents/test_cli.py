@@ -1,7 +1,9 @@
 """The command line: what it prints, what it leaves, and what it says of bad input."""
 
 import csv
+import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -183,7 +185,8 @@ def test_score_tells_where_the_regret_comes_from(
 ) -> None:
     command = ["score", ID, str(trained), "--scenario", scenario]
     env = gym.make(ID, scenario=scenario)
-    expected = baselines.disagreements(env, load_policy(trained)[0])
+    policy, score = load_policy(trained)[0], baselines.score
+    expected = baselines.disagreements(env, policy)
     assert expected  # 192 steps do not make an optimum
     assert main(command) == 0
     text = capsys.readouterr().out
@@ -197,6 +200,12 @@ def test_score_tells_where_the_regret_comes_from(
     monkeypatch.setattr(baselines, "disagreements", lambda *_, **__: [])
     assert main(command) == 0
     assert "It does what the optimum does" in capsys.readouterr().out
+    endless = dataclasses.replace(score(env, policy), value=-math.inf, regret=math.inf)
+    monkeypatch.setattr(baselines, "score", lambda *_, **__: endless)
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "It may go on for ever: its regret has no bound" in text
+    assert "It does what" not in text
 
 
 def test_training_again_replaces_the_run(trained: Path, scenario: str, tmp_path: Path) -> None:
@@ -456,6 +465,11 @@ def test_a_model_of_other_observations(
     assert "--observation outcome: the model sees belief" in capsys.readouterr().err
 
 
+def test_a_model_of_another_environment(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "Assembly-v0", str(trained)]) == 2
+    assert f"Assembly-v0: the model was trained on {ID}" in capsys.readouterr().err
+
+
 # --- without torch --------------------------------------------------------------------------
 
 WITHOUT_TORCH = """
@@ -493,3 +507,11 @@ def test_environments_and_optima_need_no_torch(scenario: str) -> None:
     assert done.returncode == 2
     assert re.match("qc-gym: No module named '(torch|sb3_contrib)'; .*pip install", done.stderr)
     assert "Traceback" not in done.stderr
+
+
+def test_solve_draws_the_optimum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["solve", "Assembly-v0", "--scenario", "cumcm-3", "--episodes", "100"]
+    assert main([*command, "--figures", str(tmp_path / "new")]) == 0
+    (picture,) = (tmp_path / "new").iterdir()
+    assert picture.name == "assembly-decision_diagram.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import multiprocessing
 import re
 import shutil
 from dataclasses import asdict
@@ -483,6 +484,28 @@ def test_a_failing_run_is_reported_and_leaves_the_others(
     assert {path.name for path in folder.iterdir()} == {good.name, earlier.name}
     assert without_seconds(folder / good.name) == without_seconds(carried_out["folders"][0])
     assert without_seconds(earlier) == without_seconds(carried_out["folders"][1])
+
+
+def test_a_process_that_is_ended_does_not_stop_the_others(
+    carried_out: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whenever the first of two runs tells of itself, all processes that train are killed."""
+    bad, good = runs_in()
+    killed: list[str] = []
+
+    def kill(name: str, timesteps: int, normalised: float) -> None:
+        if name == bad.name and timesteps == 0:
+            killed.append(name)
+            for process in multiprocessing.active_children():
+                if not process.name.startswith("SyncManager"):
+                    process.kill()
+
+    folders, failures = carry_out([bad, good], tmp_path, workers=2, report=kill)
+    assert killed == [bad.name] * 2
+    assert list(failures) == [bad.name]
+    assert "ended from outside, twice" in failures[bad.name]
+    assert folders == [tmp_path / good.name]
+    assert without_seconds(folders[0]) == without_seconds(carried_out["folders"][1])
 
 
 @pytest.mark.parametrize("broken", ["save_policy", "write_curve", "policy_description"])

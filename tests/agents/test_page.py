@@ -142,6 +142,15 @@ def test_names_are_escaped(page: str) -> None:
     assert "<b>" not in page.split("<main>")[1].split("</main>")[0]
 
 
+def test_a_run_without_disagreements_is_explained(page: str) -> None:
+    """Of the two runs of dqn none is listed: one has no bound on its regret."""
+    bounded = page.split('<div data-run="dqn, seed 1">')[1].split("</div>")[0]
+    endless = page.split('<div data-run="dqn, seed 0">')[1].split("</div>")[0]
+    assert "It does what the optimum does" in bounded
+    assert "It may go on for ever" in endless
+    assert "It does what" not in endless
+
+
 def test_nothing_is_loaded(page: str) -> None:
     content = page.split("<main>")[1].split("</main>")[0]
     assert not re.search(r"""(src|href)=["'](?!data:)""", content)

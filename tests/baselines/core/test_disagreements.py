@@ -25,6 +25,8 @@ PROBLEMS = [
     (SAMPLING, SCENARIO, "outcome"),
     (ASSEMBLY, "cumcm-1", "belief"),
     (ASSEMBLY, "gearbox", "belief"),
+    ("qc_gym/KStage-v0", "blu-2010", "belief"),
+    ("qc_gym/KStageControl-v0", "blu-quarter", "belief"),
 ]
 INSPECT, ACCEPT, REJECT = range(3)
 ALL = 10**6
@@ -142,6 +144,28 @@ def test_states_of_a_family_without_words(monkeypatch: pytest.MonkeyPatch) -> No
     assert rows[0].state == "n = 0, d = 0"
 
 
+@pytest.mark.parametrize("env_id", ["qc_gym/KStage-v0", "qc_gym/KStageControl-v0"])
+def test_every_number_of_stages_has_words(env_id: str) -> None:
+    env = make(env_id, None)
+    rows = baselines.disagreements(env, baselines.reference_policies(env)["random"], top=ALL)
+    counts = {f"{k} stage{'' if k == 1 else 's'}" for k in range(env.action_space.n)}
+    assert {row.policy for row in rows} | {row.optimum for row in rows} == counts
+
+
+def test_words_of_a_plant_from_day_to_day() -> None:
+    """Tool wear begins new, with the stages of the scenario run the day before."""
+    env = make("qc_gym/KStageControl-v0", "blu-quarter")
+    scenario = env.unwrapped.scenario
+    policy = baselines.reference_policies(env)["stages_3"]
+    rows = {row.state: row for row in baselines.disagreements(env, policy, top=ALL)}
+    plural = "s" * (scenario.initial_stages != 1)
+    first = rows[
+        f"day 1, level {scenario.initial_level}, {scenario.initial_stages} stage{plural} yesterday"
+    ]
+    assert first.policy == "3 stages"
+    assert first.occupancy == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(("name", "value"), [("top", 0), ("top", 2.5), ("episodes", 0)])
 def test_bad_counts(name: str, value: Any) -> None:
     env = make()
@@ -156,7 +180,7 @@ def test_bars_are_the_parts() -> None:
     env = make()
     references = baselines.reference_policies(env)
     rows = {name: baselines.disagreements(env, references[name]) for name in ("sprt", "random")}
-    figure = disagreement_bars({**rows, "optimum": []})
+    figure = disagreement_bars({**rows, "optimum": [], "never": []}, endless=["never"])
     for ax, parts in zip(figure.axes, rows.values(), strict=False):
         assert [bar.get_width() for bar in ax.patches] == [row.regret for row in parts]
         assert [label.get_text().split(":")[0] for label in ax.get_yticklabels()] == [
@@ -164,6 +188,8 @@ def test_bars_are_the_parts() -> None:
         ]
     assert not figure.axes[2].patches
     assert figure.axes[2].get_title(loc="left") == "optimum: no disagreement"
+    endless = figure.axes[3].get_title(loc="left")
+    assert endless == "never: may go on for ever, regret without bound"
 
 
 @pytest.mark.parametrize("observation", ["belief", "outcome"])
