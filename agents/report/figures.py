@@ -8,31 +8,36 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from agents.report.leaderboard import LOSSES
-from agents.report.results import TARGET, Result
+from agents.report.results import TARGET, Result, least_drawn
 
 
 def learning_curves(results: Sequence[Result], goal: float) -> Figure:
     """Return the exact regret against steps and against seconds, a line for each run, log scale.
 
-    ``goal`` is the regret at the normalised score that is aimed at, drawn as a line.
+    ``goal`` is the regret at the normalised score that is aimed at, drawn as a line. The axis says so
+    where regrets are drawn at the least that it shows.
     """
+    least = least_drawn(goal)
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2, sharey=True)
     algorithms = list(dict.fromkeys(result.run.algorithm for result in results))
     for ax, x in zip(axes, ("timesteps", "seconds"), strict=True):
+        named: set[int] = set()
         for result in results:
             index = algorithms.index(result.run.algorithm)
             ax.plot(
                 [row[x] for row in result.curve],
-                [max(row["regret"], 1e-12) for row in result.curve],
+                [max(row["regret"], least) for row in result.curve],
                 color=f"C{index}",
                 alpha=0.85,
-                label=result.title,
+                label=None if index in named else f"{algorithms[index]} (a line a seed)",
             )
+            named.add(index)
         ax.axhline(goal, color="grey", linestyle="--", linewidth=1)
         ax.annotate(
             f"normalised {TARGET}",
@@ -43,9 +48,12 @@ def learning_curves(results: Sequence[Result], goal: float) -> Figure:
             color="grey",
         )
         ax.set(xlabel="steps" if x == "timesteps" else "seconds of training", yscale="log")
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.grid(alpha=0.3, which="both")
-    axes[0].set_ylabel("exact regret (money)")
-    axes[1].legend(fontsize=8)
+    is_cut = any(row["regret"] < least for result in results for row in result.curve)
+    note = f"\nless than {least:.1g} is drawn there" if is_cut else ""
+    axes[0].set_ylabel(f"exact regret (money){note}")
+    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
     figure.suptitle(f"{results[0].run.env_id}, {results[0].run.scenario_name}")
     return figure
 

@@ -3,7 +3,6 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const sections = [...document.querySelectorAll("section")];
 const menu = document.getElementById("switch");
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6bb1"];
-const LEAST = 1e-12; // a logarithmic axis has no zero
 
 function draw(chart, traces, layout) {
   const common = {
@@ -62,15 +61,17 @@ function drawProfiles(chart) {
 function drawCurves(section, problem) {
   const x = section.querySelector(".abscissa").value, y = section.querySelector(".ordinate").value;
   const colour = colours(problem.curves.map((curve) => curve.algorithm));
+  const least = problem.least; // a logarithmic axis has no zero
+  const isCut = problem.curves.some((curve) => curve.regret.some((one) => one !== null && one < least));
   const traces = problem.curves.map((curve) => ({
     type: "scatter", mode: "lines+markers", name: curve.title, x: curve[x],
-    y: y === "regret" ? curve.regret.map((one) => one === null ? null : Math.max(one, LEAST)) : curve[y],
+    y: y === "regret" ? curve.regret.map((one) => one === null ? null : Math.max(one, least)) : curve[y],
     customdata: curve.regret.map((regret, i) => [regret, curve.normalised[i]]),
     line: {color: colour(curve.algorithm), width: 1.5}, marker: {size: 4},
     hovertemplate: `%{x:,.5~g} ${x === "seconds" ? "s" : "steps"}<br>regret %{customdata[0]}` +
       "<br>normalised %{customdata[1]}<extra>%{fullData.name}</extra>",
   }));
-  const goal = y === "regret" ? Math.max(problem.goal, LEAST) : data.target;
+  const goal = y === "regret" ? Math.max(problem.goal, least) : data.target;
   draw(section.querySelector(".curves"), traces, {
     shapes: [{type: "line", xref: "paper", x0: 0, x1: 1, y0: goal, y1: goal, line: {color: "#888", dash: "dash", width: 1}}],
     annotations: [{
@@ -79,7 +80,7 @@ function drawCurves(section, problem) {
     }],
     xaxis: {title: {text: x === "seconds" ? "seconds of training" : "steps"}, rangemode: "tozero"},
     yaxis: y === "regret"
-      ? {type: "log", title: {text: "exact regret (money)"}, exponentformat: "power", nticks: 8}
+      ? {type: "log", title: {text: "exact regret (money)" + (isCut ? `<br>less than ${least.toPrecision(1)} is drawn there` : "")}, exponentformat: "power", nticks: 8}
       : {title: {text: "normalised score"}},
   });
 }

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from agents.report.leaderboard import LOSSES, Problem
-from agents.report.results import TARGET
+from agents.report.results import TARGET, least_drawn
 from agents.tables import explain_none, format_cell
 from baselines import Disagreement
 
@@ -219,7 +219,12 @@ def _chart_data(section: Section) -> dict[str, Any]:
     disagreements = {
         title: [asdict(row) for row in rows] for title, rows in section.disagreements.items()
     }
-    return {"curves": curves, "disagreements": disagreements, "goal": section.goal}
+    return {
+        "curves": curves,
+        "disagreements": disagreements,
+        "goal": section.goal,
+        "least": least_drawn(section.goal),
+    }
 
 
 def _drawable(content: Any) -> Any:

@@ -21,6 +21,14 @@ TARGET = 0.99
 """The normalised score that "steps to" and "seconds to" speak of."""
 
 
+def least_drawn(goal: float) -> float:
+    """Return the regret at which smaller ones are drawn, zero too, for which a log axis has no place.
+
+    ``goal`` is the regret at the target; a ten-thousandth of it is a millionth of the normalised score.
+    """
+    return max(1e-4 * goal, 1e-12)
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished run, as its folder holds it.

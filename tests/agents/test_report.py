@@ -1,6 +1,7 @@
 """From finished runs to a leaderboard: the rows, their order, the figures, and damaged folders."""
 
 import csv
+import dataclasses
 import json
 import math
 import re
@@ -26,10 +27,12 @@ from agents.report import (
     overall,
     prices_of_not_seeing,
     reached,
+    read_result,
     read_results,
     run_folders,
     write_report,
 )
+from agents.report.figures import learning_curves
 from agents.runs import train_run
 from qc_gym.core.scenario import validated
 
@@ -415,6 +418,19 @@ def test_figures_are_pictures(written: tuple[Path, Report]) -> None:
             assert min(image.size) >= 150
             assert max(image.size) >= 800
             assert len(np.unique(np.asarray(image.convert("RGB")), axis=None)) > 20  # not blank
+
+
+def test_a_regret_too_small_for_the_axis_is_said_to_be_so(runs: list[Path]) -> None:
+    """With the target at a regret of 1, no less than 1e-4 is drawn."""
+    results = [read_result(folder) for folder in runs[:2]]
+    for regrets, note in (((2.0, 1e-4), ""), ((2.0, 0.0), "\nless than 0.0001 is drawn there")):
+        curve = [dict(results[0].curve[0], regret=one) for one in regrets]
+        figure = learning_curves([dataclasses.replace(one, curve=curve) for one in results], 1.0)
+        ax = figure.axes[0]
+        assert ax.get_ylabel() == f"exact regret (money){note}"
+        assert list(ax.lines[0].get_ydata()) == [2.0, 1e-4]
+        (legend,) = figure.legends
+        assert [text.get_text() for text in legend.get_texts()] == ["ppo (a line a seed)"]
 
 
 def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: list[Path]) -> None:
