@@ -136,6 +136,10 @@ _DQN = {
     "exploration_fraction": 0.2,
     "exploration_final_eps": 0.02,
 }
+_QRDQN = {
+    **_DQN,
+    "policy_kwargs": {"n_quantiles": 25},
+}  # the cost of its loss grows with their square
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     algorithm.name: algorithm
@@ -143,7 +147,7 @@ ALGORITHMS: Mapping[str, Algorithm] = {
         Algorithm("ppo", PPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("a2c", A2C, "MlpPolicy", 512, 4_000_000, _A2C),
         Algorithm("dqn", DQN, "MlpPolicy", 256, 3_000_000, _DQN),
-        Algorithm("qrdqn", QRDQN, "MlpPolicy", 256, 3_000_000, _DQN),
+        Algorithm("qrdqn", QRDQN, "MlpPolicy", 256, 3_000_000, _QRDQN),
         Algorithm("maskable_ppo", MaskablePPO, "MlpPolicy", 1024, 7_000_000, _PPO),
         Algorithm("recurrent_ppo", RecurrentPPO, "MlpLstmPolicy", 64, 500_000, _RECURRENT),
     )

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.logger import Logger
 
 import qc_gym
 from agents.algorithms import arguments, find_algorithm
@@ -79,6 +80,8 @@ def train(
         )
     except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
         raise ValueError(f"{algorithm}: {error}") from error
+    if tensorboard_log is None:
+        model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
     return model.learn(total_timesteps, callback=callback)
 
 
