@@ -8,6 +8,13 @@ from hypothesis import strategies as st
 RATE = st.floats(0.001, 0.999)
 MONEY = st.one_of(st.just(0.0), st.floats(0.01, 1000.0))
 MAX_SAMPLES = st.one_of(st.integers(1, 8), st.integers(1, 10_000))
+SMALL_LOT: dict[str, Any] = {
+    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 60.0,
+    "reject_good_cost": 60.0,
+    "max_samples": 8,
+}
 SHAPE = st.floats(-1.5, 2.5).map(lambda exponent: 10.0**exponent)
 
 

@@ -13,6 +13,7 @@ from sb3_contrib.common.maskable.evaluation import evaluate_policy as evaluate_m
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
+from strategies import SMALL_LOT
 
 import baselines
 from agents import ALGORITHMS, SB3VecEnv, train
@@ -22,13 +23,6 @@ from agents.training import make_training_env
 from baselines.core.policy import tabulate
 
 ID = "qc_gym/SequentialSampling-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 _ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
 _REPLAY = {
     "learning_starts": 64,
@@ -48,17 +42,9 @@ WITH_MEMORY = {"recurrent_ppo"}
 
 
 def train_tiny(algorithm: str, seed: int = 1, **kwargs: Any) -> BaseAlgorithm:
-    settings = {"scenario": SCENARIO, "total_timesteps": 320, "num_envs": 4, **kwargs}
+    settings = {"scenario": SMALL_LOT, "total_timesteps": 320, "num_envs": 4, **kwargs}
     settings["hyperparameters"] = {**TINY[algorithm], **settings.get("hyperparameters", {})}
     return train(algorithm, ID, seed=seed, **settings)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +54,7 @@ def models() -> dict[str, BaseAlgorithm]:
 
 @pytest.fixture(scope="module")
 def env() -> gym.Env[Any, Any]:
-    return gym.make(ID, scenario=SCENARIO)
+    return gym.make(ID, scenario=SMALL_LOT)
 
 
 def test_registry() -> None:
@@ -91,7 +77,7 @@ def test_registry() -> None:
 def test_defaults_are_accepted_by_the_algorithm(name: str) -> None:
     entry = ALGORITHMS[name]
     settings = arguments(entry.hyperparameters())
-    vec_env = SB3VecEnv(make_training_env(ID, entry.num_envs, SCENARIO))
+    vec_env = SB3VecEnv(make_training_env(ID, entry.num_envs, SMALL_LOT))
     if "buffer_size" in settings:
         settings["buffer_size"] = 10 * entry.num_envs  # no need of the memory here
     model = entry.type(entry.policy, vec_env, device="cpu", **settings)
@@ -110,7 +96,7 @@ def test_trains_and_is_scored(
     assert score.exact <= (score.stderr == 0.0)
     assert score.regret >= 0
 
-    arena = SB3VecEnv(make_training_env(ID, 100, SCENARIO))
+    arena = SB3VecEnv(make_training_env(ID, 100, SMALL_LOT))
     arena.seed(4)
     evaluate = evaluate_masked if name == "maskable_ppo" else evaluate_policy
     returns, lengths = evaluate(model, arena, 2000, return_episode_rewards=True, warn=False)
@@ -125,7 +111,7 @@ def test_trains_and_is_scored(
 def test_outcome_observations(name: str) -> None:
     model = train_tiny(name, observation="outcome")
     score = baselines.score(
-        gym.make(ID, scenario=SCENARIO, observation="outcome"), model, episodes=1000
+        gym.make(ID, scenario=SMALL_LOT, observation="outcome"), model, episodes=1000
     )
     assert score.exact == (name not in WITH_MEMORY)
     assert score.regret >= 0
@@ -143,8 +129,8 @@ def test_masked_agent_takes_no_forbidden_action(env: gym.Env[Any, Any]) -> None:
     assert (table.sum(axis=1) == 1).all()
     # Inspecting all it may, it is worth at most −max_samples, and decides after that.
     score = baselines.score(env, model)
-    assert score.expected_length == pytest.approx(SCENARIO["max_samples"] + 1, rel=1e-12)
-    assert score.value < -SCENARIO["max_samples"]
+    assert score.expected_length == pytest.approx(SMALL_LOT["max_samples"] + 1, rel=1e-12)
+    assert score.value < -SMALL_LOT["max_samples"]
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -161,7 +147,7 @@ def test_seed_decides_the_weights(name: str, models: dict[str, BaseAlgorithm]) -
 def test_training_moves_the_weights(name: str, models: dict[str, BaseAlgorithm]) -> None:
     entry = ALGORITHMS[name]
     settings = arguments(entry.hyperparameters(TINY[name]))
-    vec_env = SB3VecEnv(make_training_env(ID, 4, SCENARIO))
+    vec_env = SB3VecEnv(make_training_env(ID, 4, SMALL_LOT))
     fresh = entry.type(entry.policy, vec_env, seed=1, device="cpu", **settings)
     before, after = fresh.policy.state_dict(), models[name].policy.state_dict()
     assert not any(torch.equal(before[key], after[key]) for key in before if "weight" in key)

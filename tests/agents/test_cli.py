@@ -16,8 +16,8 @@ from typing import Any
 
 import gymnasium as gym
 import pytest
-import torch
 import yaml
+from strategies import SMALL_LOT
 
 import baselines
 import qc_gym
@@ -28,29 +28,14 @@ from agents.report import read_result
 
 ROOT = Path(__file__).parents[2]
 ID = "qc_gym/SequentialSampling-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 ROLLOUTS = ("n_steps=16", "batch_size=32", "n_epochs=2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
 def scenario(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The path of a scenario's file."""
     path = tmp_path_factory.mktemp("scenario") / "tiny-lots.yaml"
-    path.write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    path.write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     return str(path)
 
 
@@ -109,10 +94,10 @@ def test_show_describes_inherited_fields(name: str, capsys: pytest.CaptureFixtur
 def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["solve", ID, "--scenario", scenario, "--observation", observation]
     solved = read_json(capsys, [*command, "--json", "--episodes", "2000", "--seed", "5"])
-    env = gym.make(ID, scenario=SCENARIO, observation=observation)
+    env = gym.make(ID, scenario=SMALL_LOT, observation=observation)
     optimum = baselines.solve(env)
     assert solved["env_id"] == ID
-    assert {name: solved["scenario"][name] for name in SCENARIO} == SCENARIO
+    assert {name: solved["scenario"][name] for name in SMALL_LOT} == SMALL_LOT
     assert [solved[name] for name in ("value", "lower", "upper")] == [optimum.value] * 3
     certificate = solved["certificate"]
     assert certificate == asdict(baselines.certify(env, episodes=2000, seed=5))
@@ -128,7 +113,7 @@ def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[st
 
 def test_score_of_the_reference_policies(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["score", "SequentialSampling-v0", "--scenario", scenario]
-    env = gym.make(ID, scenario=SCENARIO)
+    env = gym.make(ID, scenario=SMALL_LOT)
     expected = {
         name: asdict(baselines.score(env, policy))
         for name, policy in baselines.reference_policies(env).items()
@@ -158,7 +143,7 @@ def test_train_leaves_a_run(trained: Path, scenario: str) -> None:
     assert trained.name == run.name
     assert run.name.startswith("SequentialSampling-v0-tiny-lots-ppo-3-")
     assert (run.env_id, run.scenario_name, run.observation) == (ID, "tiny-lots", "belief")
-    assert {name: run.scenario[name] for name in SCENARIO} == SCENARIO
+    assert {name: run.scenario[name] for name in SMALL_LOT} == SMALL_LOT
     assert (run.algorithm, run.seed, run.total_timesteps, run.num_envs) == ("ppo", 3, 192, 4)
     settings = dict(yaml.safe_load(setting.replace("=", ": ")).popitem() for setting in ROLLOUTS)
     assert settings == {name: run.hyperparameters[name] for name in settings}
@@ -420,7 +405,7 @@ def test_bad_input(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    spread = {**SCENARIO, "inspection_cost": {"low": 1.0, "high": 2.0}}
+    spread = {**SMALL_LOT, "inspection_cost": {"low": 1.0, "high": 2.0}}
     Path("range.yaml").write_text(yaml.safe_dump(spread), encoding="utf-8")
     command, message = MISTAKES[mistake]
     assert main(command) == 2

@@ -13,6 +13,7 @@ import gymnasium as gym
 import pytest
 import torch
 import yaml
+from strategies import SMALL_LOT
 
 import agents.experiment
 import agents.runs
@@ -33,13 +34,6 @@ from agents.runs import carry_out, train_run
 from qc_gym.core.scenario import ScenarioError, validated
 
 ID = "qc_gym/SequentialSampling-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 PPO = {
     "total_timesteps": 192,
     "num_envs": 4,
@@ -55,18 +49,10 @@ CONTENT: dict[str, Any] = {
     "seeds": [3],
     "scores": 3,
     "workers": 1,
-    "problems": [{"env_id": ID, "scenario": SCENARIO, "algorithms": {"ppo": PPO, "dqn": DQN}}],
+    "problems": [{"env_id": ID, "scenario": SMALL_LOT, "algorithms": {"ppo": PPO, "dqn": DQN}}],
 }
-FULL_SCENARIO = {**SCENARIO, "loss": "indicator", "lot_size": None}
+FULL_SCENARIO = {**SMALL_LOT, "loss": "indicator", "lot_size": None}
 FILES = {"run.json", "curve.csv", "policy.json", "policy.safetensors"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def change(path: str, value: Any) -> dict[str, Any]:
@@ -252,7 +238,7 @@ def test_a_scenarios_file_is_beside_the_experiments(
 ) -> None:
     path = write(tmp_path, change("problems.0.scenario", "lots/factory.yaml"))
     (tmp_path / "lots").mkdir()
-    (tmp_path / "lots" / "factory.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    (tmp_path / "lots" / "factory.yaml").write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     runs = list(runs_of(read_experiment(path)))
@@ -315,10 +301,10 @@ def test_runs_resolve_the_defaults() -> None:
 
 
 def test_names_tell_what_a_run_is(tmp_path: Path) -> None:
-    (tmp_path / "factory.yaml").write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    (tmp_path / "factory.yaml").write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     for scenario, name in (
         ("lot-200", "lot-200"),
-        (SCENARIO, "custom"),
+        (SMALL_LOT, "custom"),
         (None, "default"),
         (str(tmp_path / "factory.yaml"), "factory"),
     ):
@@ -397,7 +383,7 @@ def test_each_run_leaves_a_whole_folder(carried_out: dict[str, Any]) -> None:
 
 
 def test_the_score_is_that_of_the_saved_policy(carried_out: dict[str, Any]) -> None:
-    env = gym.make(ID, scenario=SCENARIO)
+    env = gym.make(ID, scenario=SMALL_LOT)
     for folder in carried_out["folders"]:
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         policy, description = load_policy(folder)
@@ -450,7 +436,7 @@ def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
     content["problems"][0]["observation"] = "outcome"
     (run,) = runs_in(content)
     train_run(run, tmp_path)
-    model = train("ppo", ID, scenario=SCENARIO, observation="outcome", seed=3, **training)
+    model = train("ppo", ID, scenario=SMALL_LOT, observation="outcome", seed=3, **training)
     weights = model.policy.state_dict()
     saved = load_policy(tmp_path / run.name)[0].state_dict()
     assert list(saved) == list(weights)
@@ -550,7 +536,7 @@ def test_the_environment_of_a_run() -> None:
     assert env.spec is not None
     assert env.spec.id == ID
     assert env.observation_space.shape == (3,)
-    assert env.unwrapped.scenario.model_dump(exclude_defaults=True) == SCENARIO
+    assert env.unwrapped.scenario.model_dump(exclude_defaults=True) == SMALL_LOT
 
 
 def test_a_range_has_no_optimum() -> None:

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
+from strategies import SMALL_LOT
 
 import baselines
 from agents import ALGORITHMS, SB3VecEnv, StochasticPolicy, load_policy, save_policy, train
@@ -24,13 +25,6 @@ from agents.training import make_training_env
 from baselines.core.policy import mask_arguments
 
 ID = "qc_gym/SequentialSampling-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 _ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
 _REPLAY = {"learning_starts": 32, "buffer_size": 500, "batch_size": 16}
 HYPERPARAMETERS: dict[str, dict[str, Any]] = {
@@ -43,21 +37,13 @@ HYPERPARAMETERS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def models() -> dict[str, BaseAlgorithm]:
     return {
         name: train(
             name,
             ID,
-            scenario=SCENARIO,
+            scenario=SMALL_LOT,
             seed=3,
             total_timesteps=128,
             num_envs=4,
@@ -69,7 +55,7 @@ def models() -> dict[str, BaseAlgorithm]:
 
 @pytest.fixture(scope="module")
 def env() -> gym.Env[Any, Any]:
-    return gym.make(ID, scenario=SCENARIO)
+    return gym.make(ID, scenario=SMALL_LOT)
 
 
 def describe(name: str, **changes: Any) -> dict[str, Any]:
@@ -77,7 +63,7 @@ def describe(name: str, **changes: Any) -> dict[str, Any]:
         "algorithm": name,
         "hyperparameters": HYPERPARAMETERS[name],
         "env_id": ID,
-        "scenario": SCENARIO,
+        "scenario": SMALL_LOT,
         "observation": "belief",
         **changes,
     }
@@ -148,7 +134,7 @@ def test_exact_score_of_drawn_actions(
     score = baselines.score(env, StochasticPolicy(models[name]), deterministic=False)
     assert score.exact
     assert score.value != baselines.score(env, models[name]).value
-    arena = SB3VecEnv(make_training_env(ID, 200, SCENARIO))
+    arena = SB3VecEnv(make_training_env(ID, 200, SMALL_LOT))
     arena.seed(8)
     torch.manual_seed(8)
     returns, lengths = evaluate_policy(

@@ -14,9 +14,9 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
+from strategies import SMALL_LOT
 
 import baselines
 from agents.experiment import Experiment, runs_of, write_manifest
@@ -37,13 +37,6 @@ from agents.runs import train_run
 from qc_gym.core.scenario import validated
 
 ID = "qc_gym/SequentialSampling-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
 PPO = {"total_timesteps": 192, "num_envs": 4, "hyperparameters": ROLLOUTS}
 DQN = {
@@ -72,14 +65,6 @@ CURVE_COLUMNS = ["timesteps", "seconds", "value", "regret", "normalised", "stder
 PROBLEMS = {"belief": {"ppo": PPO, "dqn": DQN}, "outcome": {"recurrent_ppo": PPO}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def carry_out_here(content: dict[str, Any], folder: Path) -> list[Path]:
     """Carry out an experiment in this process, which saves the start of others."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,7 +79,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Finished runs of two problems; their scenario is a file that is there no more."""
     folder = tmp_path_factory.mktemp("runs")
     path = folder / "small-lots.yaml"
-    path.write_text(yaml.safe_dump(SCENARIO), encoding="utf-8")
+    path.write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     problem = {"env_id": ID, "scenario": str(path)}
     problems = [
         {**problem, "observation": observation, "algorithms": algorithms}
@@ -133,7 +118,7 @@ def test_csv_has_a_row_for_each_run_and_reference(
     ] == (table)
     keys = [(row["observation"], row["policy"], row["seed"]) for row in table]
     assert len(keys) == len(set(keys))
-    env = gym.make(ID, scenario=SCENARIO)
+    env = gym.make(ID, scenario=SMALL_LOT)
     references = {"optimum", *baselines.reference_policies(env)}
     for observation, algorithms in PROBLEMS.items():
         expected = {(name, seed) for name in algorithms for seed in "01"}
@@ -158,7 +143,7 @@ def test_rows_of_references_are_their_scores(
     written: tuple[Path, Report],
 ) -> None:
     for observation in PROBLEMS:
-        env = gym.make(ID, scenario=SCENARIO, observation=observation)
+        env = gym.make(ID, scenario=SMALL_LOT, observation=observation)
         rows = {
             row["policy"]: row
             for row in written[1].rows
@@ -566,7 +551,7 @@ def test_runs_of_other_code_are_not_mixed(runs: list[Path], tmp_path: Path) -> N
 def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -> None:
     """Two files may have the same name, or a file may have changed between two runs."""
     path = tmp_path / "small-lots.yaml"
-    path.write_text(yaml.safe_dump({**SCENARIO, "max_samples": 7}), encoding="utf-8")
+    path.write_text(yaml.safe_dump({**SMALL_LOT, "max_samples": 7}), encoding="utf-8")
     problem = {"env_id": ID, "scenario": str(path), "algorithms": {"dqn": DQN}}
     content = {"name": "other", "seeds": [5], "scores": 1, "problems": [problem]}
     (other,) = carry_out_here(content, tmp_path / "runs")
@@ -582,7 +567,7 @@ def test_runs_of_an_earlier_configuration_do_not_come_back(
         shutil.copytree(run, tmp_path / "runs" / run.name)
     (tmp_path / "runs" / ".partial-of-a-run").mkdir()
     assert run_folders(tmp_path) == sorted(tmp_path / "runs" / run.name for run in runs)
-    problem = {"env_id": ID, "scenario": SCENARIO, "algorithms": {"dqn": DQN}}
+    problem = {"env_id": ID, "scenario": SMALL_LOT, "algorithms": {"dqn": DQN}}
     content = {"name": "later", "seeds": [5], "problems": [problem]}
     experiment = validated(Experiment, content, "test")
     write_manifest(experiment, tmp_path)

@@ -39,14 +39,6 @@ class Trained(NamedTuple):
     events: EventAccumulator
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def env() -> gym.Env[Any, Any]:
     return gym.make(ID, scenario=SCENARIO)

@@ -5,6 +5,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from strategies import SMALL_LOT
+from stub_policies import Remembering
 
 import baselines
 import baselines.sampling
@@ -13,16 +15,9 @@ from baselines.core.policy import TabularPolicy, uniform_policy
 from baselines.sampling.figures import regret_plane
 
 SAMPLING, ASSEMBLY = "qc_gym/SequentialSampling-v0", "qc_gym/Assembly-v0"
-SCENARIO = {
-    "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
-    "inspection_cost": 1.0,
-    "accept_bad_cost": 60.0,
-    "reject_good_cost": 60.0,
-    "max_samples": 8,
-}
 PROBLEMS = [
-    (SAMPLING, SCENARIO, "belief"),
-    (SAMPLING, SCENARIO, "outcome"),
+    (SAMPLING, SMALL_LOT, "belief"),
+    (SAMPLING, SMALL_LOT, "outcome"),
     (ASSEMBLY, "cumcm-1", "belief"),
     (ASSEMBLY, "gearbox", "belief"),
     ("qc_gym/KStage-v0", "blu-2010", "belief"),
@@ -32,24 +27,8 @@ INSPECT, ACCEPT, REJECT = range(3)
 ALL = 10**6
 
 
-def make(env_id: str = SAMPLING, scenario: Any = SCENARIO, observation: str = "belief") -> Any:
+def make(env_id: str = SAMPLING, scenario: Any = SMALL_LOT, observation: str = "belief") -> Any:
     return gym.make(env_id, scenario=scenario, observation=observation)
-
-
-class Remembering:
-    """A policy without memory that says it has one."""
-
-    def __init__(self, policy: TabularPolicy) -> None:
-        self.policy = policy
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[Any, Any]:
-        return self.policy.predict(observation, None, None, deterministic)[0], "something"
 
 
 @pytest.mark.parametrize(("env_id", "scenario", "observation"), PROBLEMS)
@@ -121,7 +100,7 @@ def test_a_policy_that_draws_is_charged_for_each_action() -> None:
     )
 
 
-@pytest.mark.parametrize(("env_id", "scenario"), [(SAMPLING, SCENARIO), (ASSEMBLY, "cumcm-1")])
+@pytest.mark.parametrize(("env_id", "scenario"), [(SAMPLING, SMALL_LOT), (ASSEMBLY, "cumcm-1")])
 def test_a_policy_with_memory_is_simulated(env_id: str, scenario: Any) -> None:
     env = make(env_id, scenario)
     policy = baselines.reference_policies(env)["best_constant"]

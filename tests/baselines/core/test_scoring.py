@@ -12,6 +12,7 @@ from gymnasium.vector import AutoresetMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import scenario_ranges, scenarios
+from stub_policies import Remembering
 
 import baselines
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
@@ -66,23 +67,6 @@ class Rule:
         n, d = counts[:, 0], counts[:, 1]
         actions = np.where(d >= self.limit, REJECT, np.where(n >= self.size, ACCEPT, INSPECT))
         return (actions if np.ndim(observation) == 2 else actions[0]), None
-
-
-class Remembering:
-    """A policy of the package, with a memory that changes nothing it does."""
-
-    def __init__(self, policy: Any) -> None:
-        self.policy = policy
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[Any, Any]:
-        count = 0 if state is None else state
-        return self.policy.predict(observation, deterministic=deterministic)[0], count + 1
 
 
 class Slipping:
