@@ -122,7 +122,7 @@ def _standing(policy: str, members: Sequence[Row]) -> dict[str, Any]:
         "regret": float(np.mean([row["regret"] for row in members])),
         "±": error or None,
         "value": float(np.mean([row["value"] for row in members])),
-        STEPS: _mean(row["timesteps_to_target"] for row in members),
+        STEPS: _whole(_mean(row["timesteps_to_target"] for row in members)),
         SECONDS: _mean(row["seconds_to_target"] for row in members),
     }
 
@@ -156,7 +156,7 @@ def overall(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "high": high,
                 "worst": float(np.concatenate(scores).min()),
                 f"reached {TARGET}": float(np.mean([(one >= TARGET).mean() for one in scores])),
-                STEPS: _median([row["timesteps_to_target"] for row in members]),
+                STEPS: _whole(_median([row["timesteps_to_target"] for row in members])),
                 SECONDS: _median([row["seconds_to_target"] for row in members]),
             }
         )
@@ -274,3 +274,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
 def _median(values: Sequence[float | None]) -> float | None:
     middle = float(np.median([math.inf if value is None else value for value in values]))
     return middle if math.isfinite(middle) else None
+
+
+def _whole(steps: float | None) -> int | None:
+    return None if steps is None else round(steps)
