@@ -55,7 +55,9 @@ class Board:
         """Show a finished run."""
         score = result["score"]["normalised"]
         self._progress.stop_task(self._tasks[name])
-        self._console.print(f"{name}: normalised {score:.4f} in {result['seconds']:.0f} s")
+        self._console.print(
+            f"{name}: normalised {score:.4f} in {result['seconds']:.0f} s", soft_wrap=True
+        )
 
     def fail(self, name: str, message: str) -> None:
         """Show that a run failed."""
