@@ -20,6 +20,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
 from baselines.core.disagreements import (
     Disagreement,
     describe_record,
@@ -32,16 +33,7 @@ from baselines.core.policy import (
     Policy,
     TabularPolicy,
 )
-from baselines.core.scoring import (
-    Certificate,
-    OracleError,
-    Score,
-    Simulation,
-    Solution,
-    score_by_simulation,
-    simulate,
-    solve_model,
-)
+from baselines.core.scoring import Score, Solution, score_by_simulation, solve_model
 from baselines.core.solver import ImproperPolicyError, evaluate
 from qc_gym.core.env import QCEnv
 from qc_gym.core.scenario import Scenario, ScenarioRange

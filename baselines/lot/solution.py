@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.certificate import Certificate, OracleError, simulate_policy
 from baselines.core.policy import Policy
-from baselines.core.scoring import Certificate, OracleError, Score, make_score, simulate_policy
+from baselines.core.scoring import Score, make_score
 from baselines.lot.belief import reach
 from baselines.lot.evaluation import (
     Evaluation,

@@ -18,7 +18,7 @@ from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import Any
 
-from baselines.core.scoring import OracleError
+from baselines.core.certificate import OracleError
 from baselines.sampling.plans import SingleSamplingPlan
 
 # A value half-way between two printed digits may be rounded either way, and is itself rounded.

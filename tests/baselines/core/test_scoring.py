@@ -15,16 +15,9 @@ from strategies import scenario_ranges, scenarios
 from stub_policies import Remembering
 
 import baselines
+from baselines.core.certificate import Certificate, OracleError, Simulation
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
-from baselines.core.scoring import (
-    Certificate,
-    OracleError,
-    Score,
-    Simulation,
-    score_by_simulation,
-    score_exactly,
-    solve_model,
-)
+from baselines.core.scoring import Score, score_by_simulation, score_exactly, solve_model
 from baselines.sampling.model import model as make_tables
 from qc_gym.sampling.env import SequentialSamplingVectorEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario
