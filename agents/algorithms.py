@@ -13,7 +13,7 @@ from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from agents.hyperparameters import HYPERPARAMETERS, NETWORK, Count, check_values
-from qc_gym.core.scenario import close_names
+from qc_gym.core.errors import close_names
 
 _RESERVED = {"policy", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model"}
 

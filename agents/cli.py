@@ -22,7 +22,10 @@ import qc_gym
 from agents.board import Board
 from agents.tables import explain_none, finite, format_cell
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import Record, Scenario, ScenarioRange, close_names
+from qc_gym.core.errors import close_names
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.record import Record
+from qc_gym.core.scenario import Scenario
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -287,7 +290,7 @@ def _train(options: argparse.Namespace) -> None:
 
     from agents.experiment import Experiment, Problem, Training, runs_of
     from agents.runs import train_run
-    from qc_gym.core.scenario import validated
+    from qc_gym.core.record import validated
 
     settings: dict[str, Any] = {}
     for pair in options.set:

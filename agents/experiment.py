@@ -18,14 +18,10 @@ import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import (
-    Record,
-    ScenarioError,
-    ScenarioRange,
-    close_names,
-    read_mapping,
-    validated,
-)
+from qc_gym.core.errors import ScenarioError, close_names
+from qc_gym.core.files import read_mapping
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.record import Record, validated
 
 Count = Annotated[int, Field(ge=1)]
 MANIFEST = "experiment.json"

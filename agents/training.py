@@ -13,7 +13,7 @@ from stable_baselines3.common.logger import Logger
 import qc_gym
 from agents.algorithms import arguments, find_algorithm
 from agents.vec_env import SB3VecEnv
-from qc_gym.core.scenario import close_names
+from qc_gym.core.errors import close_names
 from qc_gym.core.vector import QCVectorEnv
 
 

@@ -36,7 +36,8 @@ from baselines.core.policy import (
 from baselines.core.scoring import Score, Solution, score_by_simulation, solve_model
 from baselines.core.solver import ImproperPolicyError, evaluate
 from qc_gym.core.env import QCEnv
-from qc_gym.core.scenario import Scenario, ScenarioRange
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.scenario import Scenario
 from qc_gym.core.vector import QCVectorEnv, vector_type
 
 if TYPE_CHECKING:

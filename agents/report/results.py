@@ -15,7 +15,7 @@ from agents.experiment import MANIFEST, Run, code_version
 from agents.policies import load_policy
 from agents.runs import CURVE, RUN
 from baselines import Score
-from qc_gym.core.scenario import validated
+from qc_gym.core.record import validated
 
 TARGET = 0.99
 """The normalised score that "steps to" and "seconds to" speak of."""

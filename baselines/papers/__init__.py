@@ -21,7 +21,7 @@ from types import ModuleType
 from baselines.papers import cumcm_2024b, liu_2025, liu_hu_deng, wang_2013, yang_2010
 from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth, Verdict
 from baselines.papers.page import numbered, page, summary
-from qc_gym.core.scenario import close_names
+from qc_gym.core.errors import close_names
 
 __all__ = [
     "PAPERS",

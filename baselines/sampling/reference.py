@@ -27,7 +27,8 @@ from baselines.sampling.plans import (
     precision_sample_size,
     sprt_lines,
 )
-from qc_gym.core.scenario import Scenario, ScenarioRange
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.scenario import Scenario
 from qc_gym.sampling.dynamics import ACCEPT, CONFORMING, DEFECTIVE, REJECT
 from qc_gym.sampling.env import SequentialSamplingEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior

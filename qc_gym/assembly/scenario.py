@@ -20,7 +20,8 @@ from qc_gym.assembly.dynamics import (
     state_dtype,
 )
 from qc_gym.core.kernel import Kernel
-from qc_gym.core.scenario import Record, Scenario
+from qc_gym.core.record import Record
+from qc_gym.core.scenario import Scenario
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 Money = Annotated[float, Field(ge=0)]

@@ -13,7 +13,9 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
-from qc_gym.core.scenario import Record, Scenario, ScenarioRange
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.record import Record
+from qc_gym.core.scenario import Scenario
 
 OBSERVATIONS = ("belief", "outcome")
 

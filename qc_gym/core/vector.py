@@ -23,7 +23,9 @@ from qc_gym.core.env import (
     draw_scenario,
     observation_space,
 )
-from qc_gym.core.scenario import Scenario, ScenarioError, ScenarioRange
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.scenario import Scenario
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):

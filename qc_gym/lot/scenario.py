@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from qc_gym.core.kernel import Kernel
-from qc_gym.core.scenario import Record, Scenario
+from qc_gym.core.record import Record
+from qc_gym.core.scenario import Scenario
 from qc_gym.lot.dynamics import KERNEL, MAX_LOT, SCENARIO
 
 Probability = Annotated[float, Field(ge=0, le=1)]

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from qc_gym.core.kernel import Kernel
-from qc_gym.core.scenario import Record, Scenario
+from qc_gym.core.record import Record
+from qc_gym.core.scenario import Scenario
 from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
 
 Rate = Annotated[float, Field(gt=0, lt=1)]

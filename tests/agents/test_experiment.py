@@ -31,7 +31,8 @@ from agents.experiment import (
 )
 from agents.report import read_result
 from agents.runs import carry_out, train_run
-from qc_gym.core.scenario import ScenarioError, validated
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.record import validated
 
 ID = "qc_gym/SequentialSampling-v0"
 PPO = {

@@ -34,7 +34,7 @@ from agents.report import (
 )
 from agents.report.figures import learning_curves
 from agents.runs import train_run
-from qc_gym.core.scenario import validated
+from qc_gym.core.record import validated
 
 ID = "qc_gym/SequentialSampling-v0"
 ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from qc_gym.assembly.scenario import AssemblyScenario
-from qc_gym.core.scenario import ScenarioError, ScenarioRange
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.ranges import ScenarioRange
 
 PRESETS = AssemblyScenario.presets
 CASE = PRESETS["cumcm-1"]

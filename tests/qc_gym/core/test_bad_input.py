@@ -9,7 +9,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 
 import qc_gym  # noqa: F401
-from qc_gym.core.scenario import ScenarioError
+from qc_gym.core.errors import ScenarioError
 
 ID = "qc_gym/SequentialSampling-v0"
 RANGE = {

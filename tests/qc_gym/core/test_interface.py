@@ -86,7 +86,7 @@ MAPPING = {**SequentialSamplingScenario.presets["aql10-beta"], "max_samples": 7}
 
 def family_of(env_id: str) -> str:
     """Return the package of the family of an environment."""
-    return qc_gym.ENVIRONMENTS[env_id].rsplit(".", 1)[0]
+    return qc_gym.ENVIRONMENTS[env_id].environment.rsplit(".", 1)[0]
 
 
 def cases() -> list[Any]:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import qc_gym  # noqa: F401
-from qc_gym.core.scenario import ScenarioError, ScenarioRange
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.ranges import ScenarioRange
 from qc_gym.kstage.scenario import KStageScenario
 
 PRESETS = KStageScenario.presets

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from qc_gym.core.scenario import ScenarioError
+from qc_gym.core.errors import ScenarioError
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage_control.scenario import KStageControlScenario
 

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from qc_gym.core.scenario import ScenarioError, ScenarioRange
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.ranges import ScenarioRange
 from qc_gym.lot.dynamics import MAX_LOT
 from qc_gym.lot.env import InspectOrStopEnv, InspectOrStopVectorEnv
 from qc_gym.lot.scenario import InspectionNeverPays, InspectOrStopScenario

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from strategies import scenario_ranges, scenarios
 
-from qc_gym.core.scenario import ScenarioError, ScenarioRange
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.ranges import ScenarioRange
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 PRESETS = SequentialSamplingScenario.presets
