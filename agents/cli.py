@@ -242,7 +242,7 @@ def _score(options: argparse.Namespace) -> None:
 
     if options.model is None:
         env = _make(options)
-        policies: dict[str, Any] = baselines.reference_policies(env)
+        policies: Mapping[str, Any] = baselines.reference_policies(env)
     else:
         from agents.policies import load_policy
 

@@ -10,21 +10,25 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from baselines.assembly.instructions import (
-    describe_action,
-    describe_state,
+    action_in_words,
     reached_steps,
+    state_in_words,
     successors,
 )
-from baselines.core.policy import TabularPolicy
-from baselines.core.scoring import Solution
+from baselines.assembly.model import AssemblyPolicy
 from baselines.core.solver import evaluate
+from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.dynamics import BAD
+from qc_gym.assembly.scenario import AssemblyScenario
+from qc_gym.core.policy import Player
 
 MOST_STEPS = 40
 """Steps beyond which the diagram shows only those taken most often."""
 
 
-def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+def figures(
+    solution: TabularOptimum[AssemblyScenario], policies: Mapping[str, Player]
+) -> dict[str, Figure]:
     """Return the pictures of the family's report, by name.
 
     Parameters
@@ -43,7 +47,10 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     return {"decision_diagram": decision_diagram(solution, solution.tables(policies))}
 
 
-def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
+def decision_diagram(
+    solution: TabularOptimum[AssemblyScenario],
+    policies: Mapping[str, AssemblyPolicy],
+) -> Figure:
     """Return the steps of the optimum from top to bottom, with an arrow to each that may follow.
 
     A step at which another policy acts otherwise names that policy.
@@ -59,8 +66,8 @@ def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) 
     place = {row: -i for i, row in enumerate(steps)}
     for row in steps:
         _draw_step(ax, policies, row, place, float(visits[row]))
-        taken = describe_action(model, row, int(solution.policy.actions[row]))
-        text = f"{describe_state(model, row)}: {taken}"
+        taken = action_in_words(model, row, int(solution.policy.actions[row]))
+        text = f"{state_in_words(model, row)}: {taken}"
         ax.text(0.05, place[row], text, va="center", fontsize=9)
     ax.set(xlim=(-1.0, 3.2), ylim=(-len(steps) + 0.3, 0.7))
     ax.set_axis_off()
@@ -69,7 +76,11 @@ def decision_diagram(solution: Solution, policies: Mapping[str, TabularPolicy]) 
 
 
 def _draw_step(
-    ax: Any, policies: Mapping[str, TabularPolicy], row: int, place: dict[int, int], visits: float
+    ax: Any,
+    policies: Mapping[str, AssemblyPolicy],
+    row: int,
+    place: dict[int, int],
+    visits: float,
 ) -> None:
     """Draw a step's point, sized by how often it is taken, its arrows and who acts otherwise."""
     model = policies["optimum"].model

@@ -6,44 +6,41 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from baselines.assembly.model import AssemblyModel
 from baselines.assembly.static_search import best_static
-from baselines.core.model import TabularModel
-from baselines.core.scoring import Solution
-from baselines.core.solver import evaluate
+from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.dynamics import BAD, DISCARD, DISMANTLE, GOOD, INSPECT, NODE_FEATURES
 from qc_gym.assembly.scenario import AssemblyScenario
 
 
-def instructions(solution: Solution) -> str:
+def instructions(optimum: TabularOptimum[AssemblyScenario]) -> str:
     """Return the optimum as numbered steps: what is asked, what to do, where to go on.
 
     First, what the best static policy earns and how much the optimum gains on it by using what it
     has learnt. Then every step that the optimum can come to, in the order in which they follow each
     other; the number behind a step is the expected number of times that it is taken for a delivered unit.
     """
-    model, steps = solution.model, reached_steps(solution)
+    model, steps = optimum.model, reached_steps(optimum)
     number = {row: i + 1 for i, row in enumerate(steps)}
-    visits = evaluate(model, solution.policy.probabilities).occupancy
+    visits = optimum.evaluation.occupancy
     width = len(str(len(steps)))
-    scenario = model.scenario
-    assert isinstance(scenario, AssemblyScenario)
-    static = best_static(scenario).value
-    gain = round(solution.value - static, 4) + 0.0  # no minus before a rounded zero
+    static = best_static(optimum.scenario).value
+    gain = round(optimum.value - static, 4) + 0.0  # no minus before a rounded zero
     heading = f"The best static policy earns {static:.4f}; feedback is worth {gain:.4f}."
     return (
         heading
         + "\n"
         + "\n".join(
-            f"{number[row]:>{width}}. {describe_state(model, row)}: {_go_on(solution, row, number)}"
+            f"{number[row]:>{width}}. {state_in_words(model, row)}: {_go_on(optimum, row, number)}"
             f"  [{visits[row]:.3g} times]"
             for row in steps
         )
     )
 
 
-def reached_steps(solution: Solution) -> list[int]:
+def reached_steps(optimum: TabularOptimum[AssemblyScenario]) -> list[int]:
     """Return the states that the optimum can come to, breadth-first from the start."""
-    model, actions = solution.model, solution.policy.actions
+    model, actions = optimum.model, optimum.policy.actions
     steps = [int(row) for row in model.initial_states]
     seen = set(steps)
     for row in steps:  # grows while it is read
@@ -54,13 +51,13 @@ def reached_steps(solution: Solution) -> list[int]:
     return steps
 
 
-def successors(model: TabularModel, row: int, action: int) -> list[int]:
+def successors(model: AssemblyModel, row: int, action: int) -> list[int]:
     """Return the states that may follow an action, in the order of the tables."""
     pair = row * model.num_actions + action
     return [int(state) for state in model.successors[model.first[pair] : model.first[pair + 1]]]
 
 
-def describe_state(model: TabularModel, row: int) -> str:
+def state_in_words(model: AssemblyModel, row: int) -> str:
     """Return what is asked in a state, in words: the item and what is known of it."""
     names = _names(model)
     state = model.states[row]
@@ -73,7 +70,7 @@ def describe_state(model: TabularModel, row: int) -> str:
     return f"{subject}, bad with probability {chance:.3f}"
 
 
-def _known_inside(model: TabularModel, state: np.void) -> str:
+def _known_inside(model: AssemblyModel, state: np.void) -> str:
     """Return which children of the asked assembly are known to be good."""
     names, record = _names(model), model.record[0]
     asked = int(state["asked"])
@@ -84,7 +81,7 @@ def _known_inside(model: TabularModel, state: np.void) -> str:
     return f", known to be good: {', '.join(good)}" if good else ""
 
 
-def describe_action(model: TabularModel, row: int, action: int) -> str:
+def action_in_words(model: AssemblyModel, row: int, action: int) -> str:
     """Return what an answer does in a state, in words."""
     state = model.states[row]
     asked = int(state["asked"])
@@ -97,11 +94,11 @@ def describe_action(model: TabularModel, row: int, action: int) -> str:
     return "ship it" if asked == len(_names(model)) - 1 else "use it"
 
 
-def _go_on(solution: Solution, row: int, number: dict[int, int]) -> str:
+def _go_on(optimum: TabularOptimum[AssemblyScenario], row: int, number: dict[int, int]) -> str:
     """Return the action in words, and the steps that may follow."""
-    model, action = solution.model, int(solution.policy.actions[row])
+    model, action = optimum.model, int(optimum.policy.actions[row])
     asked = int(model.states[row]["asked"])
-    taken = describe_action(model, row, action)
+    taken = action_in_words(model, row, action)
     after = successors(model, row, action)
     results = dict(_results(model, after, asked))
     if taken in {"scrap it", "dismantle it", "use it", "throw it away untested"}:
@@ -114,13 +111,11 @@ def _go_on(solution: Solution, row: int, number: dict[int, int]) -> str:
     return f"{taken}; {', '.join(f'{result} → {number[step]}' for result, step in results.items())}"
 
 
-def _results(model: TabularModel, after: list[int], asked: int) -> Iterator[tuple[str, int]]:
+def _results(model: AssemblyModel, after: list[int], asked: int) -> Iterator[tuple[str, int]]:
     """Yield which result of an inspection, or of shipping, leads to which state."""
     for step in after:
         yield ("good" if model.states[step]["status"][asked] == GOOD else "bad"), step
 
 
-def _names(model: TabularModel) -> tuple[str, ...]:
-    scenario = model.scenario
-    assert isinstance(scenario, AssemblyScenario)
-    return scenario.order
+def _names(model: AssemblyModel) -> tuple[str, ...]:
+    return model.scenario.order

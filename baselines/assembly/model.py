@@ -8,6 +8,7 @@ from numba.typed import Dict
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy
 from qc_gym.assembly.dynamics import answer, identify, prob_bad
 from qc_gym.assembly.dynamics import reset as begin
 from qc_gym.assembly.scenario import AssemblyScenario
@@ -21,9 +22,13 @@ class TooManyStatesError(ValueError):
     """The belief states that can be reached are more than the exact method is allowed."""
 
 
+AssemblyModel = TabularModel[AssemblyScenario]
+AssemblyPolicy = TabularPolicy[AssemblyScenario]
+
+
 def model(
     scenario: AssemblyScenario, observation: str = "belief", max_states: int = MAX_STATES
-) -> TabularModel:
+) -> AssemblyModel:
     """Return the decision problem on the belief states that can be reached.
 
     Raises
@@ -75,7 +80,7 @@ def _assemble(
     rewards: NDArray[np.float64],
     chances: NDArray[np.float64],
     following: NDArray[np.int64],
-) -> TabularModel:
+) -> AssemblyModel:
     """Return the tables in the order of the states' keys."""
     count = len(states)
     _, allowed, keys = scenario.kernel.describe(scenario.record(), states, observation)

@@ -26,6 +26,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from baselines.assembly.model import AssemblyModel
 from baselines.assembly.static import (
     GRID_SIZES,
     Flags,
@@ -40,7 +41,6 @@ from baselines.assembly.static import (
     supply_afresh,
     supply_by_dismantling,
 )
-from baselines.core.model import TabularModel
 from qc_gym.assembly.dynamics import BAD, prob_bad
 from qc_gym.assembly.scenario import AssemblyScenario, Node
 
@@ -264,7 +264,7 @@ def _uniform(scenario: AssemblyScenario, flag: bool) -> StaticPolicy:
 
 
 def static_actions(
-    scenario: AssemblyScenario, policy: StaticPolicy, model: TabularModel
+    scenario: AssemblyScenario, policy: StaticPolicy, model: AssemblyModel
 ) -> NDArray[np.int64]:
     """Return a static policy as an action for each belief state, (S,).
 
@@ -302,7 +302,7 @@ def static_actions(
     return answer.astype(np.int64)
 
 
-def myopic_actions(model: TabularModel) -> NDArray[np.int64]:
+def myopic_actions(model: AssemblyModel) -> NDArray[np.int64]:
     """Return the answers that cost least if one looks no further than the next build, (S,).
 
     - An item is inspected if its inspection costs less than P(bad) × what a failed build of the assembly

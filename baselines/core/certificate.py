@@ -10,6 +10,7 @@ import numpy as np
 
 from baselines.core.policy import TabularPolicy
 from qc_gym.core.noise import streams
+from qc_gym.core.scenario import Scenario
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -67,7 +68,7 @@ class Certificate:
         return difference / self.simulation.stderr if self.simulation.stderr else difference
 
 
-def simulate(policy: TabularPolicy, episodes: int, seed: int) -> Simulation:
+def simulate(policy: TabularPolicy[Scenario], episodes: int, seed: int) -> Simulation:
     """Play whole episodes of a tabulated policy in the environment, in one compiled loop.
 
     Parameters

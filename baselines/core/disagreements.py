@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.model import TabularModel
-from baselines.core.policy import tabulate
-from baselines.core.scoring import Solution, play
-from baselines.core.solver import evaluate
+from baselines.core.model import ScenarioT_co, TabularModel
+from baselines.core.scoring import play
+from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -50,51 +48,27 @@ class Disagreement:
     share: float
 
 
-def exact_flow(
-    model: TabularModel,
-    policy: Any,
-    features: NDArray[np.float32] | None = None,
-    deterministic: bool | None = None,
-) -> NDArray[np.float64] | None:
-    """Return how often a policy takes each action in each state of an episode, (S, A).
-
-    None for a policy with memory; all zero for one that may never end, whose regret has no bound.
-    """
-    probabilities = tabulate(policy, model, features, deterministic)
-    if probabilities is None:
-        return None
-    return evaluate(model, probabilities).occupancy[:, np.newaxis] * probabilities
-
-
 def simulated_flow(
-    model: TabularModel,
-    policy: Any,
-    env: QCVectorEnv,
-    episodes: int,
-    seed: int,
-    deterministic: bool,
-    features: NDArray[np.float32] | None = None,
+    model: TabularModel[ScenarioT_co], player: Player, arena: QCVectorEnv, episodes: int, seed: int
 ) -> NDArray[np.float64]:
     """Return the mean number of times that a policy takes each action in each state, (S, A).
 
     Parameters
     ----------
-    env
+    arena
         A vector environment of the model's scenario with ``SAME_STEP`` autoreset.
     episodes
         Number of episodes; rounded up to a multiple of the number of sub-environments.
-    features
-        Numbers that the policy sees appended to the observations, (m,).
     """
     flow = np.zeros(model.rewards.shape)
-    for actions, _, active in play(policy, env, episodes, seed, deterministic, features):
-        rows = model.rows_of_states(env.states[active])
+    for actions, _, active in play(player, arena, episodes, seed):
+        rows = model.rows_of_states(arena.states[active])
         np.add.at(flow, (rows, actions[active]), 1.0)
-    return flow / (-(-episodes // env.num_envs) * env.num_envs)
+    return flow / (-(-episodes // arena.num_envs) * arena.num_envs)
 
 
 def largest_terms(
-    solution: Solution, flow: NDArray[np.float64], top: int
+    flow: NDArray[np.float64], gaps: NDArray[np.float64], top: int
 ) -> Iterator[tuple[int, int, float, float, float]]:
     """Yield (state, action, occupancy, gap, share) of the costliest disagreements, the worst first.
 
@@ -102,10 +76,11 @@ def largest_terms(
     ----------
     flow
         How often the policy takes each action in each state, (S, A).
+    gaps
+        V*(s) − Q*(s, a), (S, A).
     top
         How many at most.
     """
-    gaps = solution.optimum.gaps()
     # Where the flow is zero the gap may be infinite: an action that leads where nothing ends.
     terms = np.multiply(flow, gaps, out=np.zeros_like(flow), where=flow > 0)
     total = terms.sum()
@@ -115,13 +90,3 @@ def largest_terms(
         if terms[row, action] > 0:
             share = float(terms[row, action] / total)
             yield int(row), int(action), float(flow[row, action]), float(gaps[row, action]), share
-
-
-def describe_record(model: TabularModel, row: int) -> str:
-    """Return a state as its fields, those that differ between the states of the model.
-
-    For a family that has no words of its own for its states.
-    """
-    names = model.states.dtype.names or ()
-    varying = [name for name in names if np.any(model.states[name] != model.states[name][0])]
-    return ", ".join(f"{name} = {model.states[row][name]}" for name in varying)

@@ -1,38 +1,21 @@
-"""Policies: anything with stable-baselines3's ``predict``, and the tabulated ones of this package."""
+"""Policies that are tables over decision states, and the table of any policy without memory."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.model import TabularModel
+from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.solver import as_probabilities
-
-_PROBE = 1024
-"""States for which a policy is asked twice, to see whether it repeats itself."""
-
-
-@runtime_checkable
-class Policy(Protocol):
-    """What can be scored: an SB3 model, a reference policy, an optimum, a user's own rule."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[Any, Any]:
-        """Return (actions, state) for one observation (size,) or a batch of them (B, size)."""
+from qc_gym.core.policy import DesignedPolicy, Player
 
 
 @dataclass(frozen=True, eq=False)
-class TabularPolicy:
+class TabularPolicy(DesignedPolicy, Generic[ScenarioT_co]):
     """A policy that is a table over the decision states of a model.
 
     It plays the environment through :meth:`predict`. Where the observation tells the state, it is
@@ -45,20 +28,29 @@ class TabularPolicy:
         The model whose states the rows are.
     probabilities
         float64 (S, A).
+    description, design
+        What it is; see :class:`~qc_gym.core.policy.DesignedPolicy`.
     """
 
-    model: TabularModel
+    model: TabularModel[ScenarioT_co]
     probabilities: NDArray[np.float64]
+    description: str = ""
+    design: Mapping[str, Any] = field(default_factory=dict)
     _generator: np.random.Generator = field(
         default_factory=lambda: np.random.default_rng(0), repr=False
     )
 
     @classmethod
     def of(
-        cls, model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]
-    ) -> TabularPolicy:
+        cls, model: TabularModel[ScenarioT_co], policy: NDArray[np.integer] | NDArray[np.float64]
+    ) -> TabularPolicy[ScenarioT_co]:
         """Return the policy of actions (S,) or probabilities (S, A)."""
         return cls(model, as_probabilities(model, policy))
+
+    @property
+    def scenario(self) -> ScenarioT_co:
+        """The scenario that it was made for."""
+        return self.model.scenario
 
     @property
     def actions(self) -> NDArray[np.int64]:
@@ -156,116 +148,30 @@ class TabularPolicy:
         return int(candidates[shown.argmax()]) if shown.any() else -1
 
 
-def uniform_policy(model: TabularModel) -> TabularPolicy:
+def uniform_policy(model: TabularModel[ScenarioT_co]) -> TabularPolicy[ScenarioT_co]:
     """Return the policy that takes each allowed action with the same probability."""
     return TabularPolicy.of(model, model.allowed / model.allowed.sum(axis=1, keepdims=True))
 
 
-def constant_policy(model: TabularModel, action: int) -> TabularPolicy:
+def constant_policy(model: TabularModel[ScenarioT_co], action: int) -> TabularPolicy[ScenarioT_co]:
     """Return the policy that always answers ``action``."""
     return TabularPolicy.of(model, np.full(model.num_states, action))
 
 
-def tabulate(
-    policy: Any,
-    model: TabularModel,
-    features: NDArray[np.float32] | None = None,
-    deterministic: bool | None = None,
-    batch_size: int = 65_536,
-) -> NDArray[np.float64] | None:
-    """Return what a policy does in every state of a model, or None if it depends on memory.
-
-    Parameters
-    ----------
-    policy
-        Anything with ``predict``.
-    features
-        Numbers that the environment appends to the observations, (m,).
-    deterministic
-        True asks ``predict`` for the likeliest action, False
-        ``action_probabilities(observations) -> (B, A)``, which the policy must then have. None takes
-        a tabulated policy as it stands and any other as deterministic.
-
-    Returns
-    -------
-    float64 (S, A), or None.
+def tabulate(player: Player, model: TabularModel[ScenarioT_co]) -> NDArray[np.float64] | None:
+    """Return what a policy does in every state of a model, float64 (S, A); None if it remembers.
 
     Raises
     ------
     TypeError
-        No ``predict``, or no ``action_probabilities`` where it is needed.
+        It draws its actions and does not tell from which probabilities.
+    ValueError
+        Its answers are no actions, or do not repeat themselves.
     """
+    policy = player.policy
     if isinstance(policy, TabularPolicy) and policy.model is model:
-        return as_probabilities(model, policy.actions) if deterministic else policy.probabilities
-    if not isinstance(policy, Policy):
-        raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
-    if deterministic is None:
-        deterministic = not isinstance(policy, TabularPolicy)
-    observations = extend(model.observations, features)
-    if has_memory(policy, observations[model.initial_states], model.allowed[model.initial_states]):
+        return policy.probabilities if player.stands else as_probabilities(model, policy.actions)
+    start = model.initial_states
+    if player.remembers(model.observations[start], model.allowed[start]):
         return None
-    if not deterministic and not hasattr(policy, "action_probabilities"):
-        raise TypeError(
-            f"policy of type {type(policy).__name__}: the exact score of a policy that draws its "
-            "actions needs action_probabilities(observations); wrap a stable-baselines3 model in "
-            "agents.StochasticPolicy, or score it with deterministic=True"
-        )
-    blocks = []
-    for begin in range(0, model.num_states, batch_size):
-        block = slice(begin, begin + batch_size)
-        allowed = model.allowed[block]
-        if deterministic:
-            masks = mask_arguments(policy.predict, allowed)
-            answer, _ = policy.predict(observations[block], deterministic=True, **masks)
-            if begin == 0:
-                check_repeats(policy, np.asarray(answer), observations[block], masks)
-        else:
-            draws: Any = policy.action_probabilities  # type: ignore[attr-defined]
-            answer = draws(observations[block], **mask_arguments(draws, allowed))
-        blocks.append(np.asarray(answer))
-    return as_probabilities(model, np.concatenate(blocks))
-
-
-def extend(
-    observations: NDArray[np.float32], features: NDArray[np.float32] | None
-) -> NDArray[np.float32]:
-    """Return observations (B, size) with the parameters of a drawn scenario (m,) appended, if any."""
-    if features is None:
-        return observations
-    repeated = np.broadcast_to(features, (len(observations), len(features)))
-    return np.concatenate([observations, repeated], axis=1)
-
-
-def check_repeats(
-    policy: Policy,
-    answer: NDArray[np.integer],
-    observations: NDArray[np.float32],
-    masks: dict[str, NDArray[np.bool_]],
-) -> None:
-    """Raise a ValueError for a policy that draws its actions: one draw would pass for the policy."""
-    masks = {name: mask[:_PROBE] for name, mask in masks.items()}
-    again, _ = policy.predict(observations[:_PROBE], deterministic=True, **masks)
-    if not np.array_equal(answer[:_PROBE], again):
-        raise ValueError(
-            f"policy of type {type(policy).__name__}: predict(…, deterministic=True) does not repeat "
-            "its actions; give it action_probabilities(observations) and score it with "
-            "deterministic=False"
-        )
-
-
-def has_memory(
-    policy: Policy, observations: NDArray[np.float32], allowed: NDArray[np.bool_]
-) -> bool:
-    """Return whether the policy answers with a memory, asked at first observations."""
-    _, memory = policy.predict(
-        observations, deterministic=True, **mask_arguments(policy.predict, allowed)
-    )
-    return memory is not None
-
-
-def mask_arguments(
-    method: Callable[..., Any], allowed: NDArray[np.bool_]
-) -> dict[str, NDArray[np.bool_]]:
-    """Return the action masks as an argument of a policy's method, if it takes them."""
-    takes_masks = "action_masks" in inspect.signature(method).parameters
-    return {"action_masks": allowed} if takes_masks else {}
+    return player.probabilities(model.observations, model.allowed)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from baselines.core.model import TabularModel
+from baselines.core.process import DecisionProcess
 
 _ENDING = 1e-12
 """Least probability of ending that is told from the rounding of a sum of probabilities."""
@@ -31,7 +31,7 @@ class ImproperPolicyError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Optimum:
+class Solution:
     """Optimal values (S,), action values (S, A) and an optimal action for each state (S,)."""
 
     value: float
@@ -69,7 +69,7 @@ class Evaluation:
         return math.inf if self.value == -math.inf else float(self.occupancy.sum())
 
 
-def solve(model: TabularModel) -> Optimum:
+def solve(model: DecisionProcess) -> Solution:
     """Return the optimum of a model.
 
     Raises
@@ -84,7 +84,7 @@ def solve(model: TabularModel) -> Optimum:
         )
     else:
         values, action_values = _policy_iteration(model)
-    return Optimum(
+    return Solution(
         value=float(model.initial_probabilities @ values[model.initial_states]),
         values=values,
         action_values=action_values,
@@ -92,7 +92,9 @@ def solve(model: TabularModel) -> Optimum:
     )
 
 
-def evaluate(model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]) -> Evaluation:
+def evaluate(
+    model: DecisionProcess, policy: NDArray[np.integer] | NDArray[np.float64]
+) -> Evaluation:
     """Return the exact value and occupancy of a policy.
 
     Parameters
@@ -121,7 +123,7 @@ def evaluate(model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float
 
 
 def as_probabilities(
-    model: TabularModel, policy: NDArray[np.integer] | NDArray[np.float64]
+    model: DecisionProcess, policy: NDArray[np.integer] | NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return a policy of either form as checked probabilities, float64 (S, A)."""
     policy = np.asarray(policy)
@@ -150,13 +152,13 @@ def as_probabilities(
     return policy / total[:, np.newaxis]
 
 
-def bellman_residual(model: TabularModel, optimum: Optimum) -> float:
+def bellman_residual(model: DecisionProcess, solution: Solution) -> float:
     """Return the largest |V(s) − max over a of (reward + E V(next))|, in money."""
-    backed_up = model.rewards + (model.transition_matrix() @ optimum.values).reshape(
+    backed_up = model.rewards + (model.transition_matrix() @ solution.values).reshape(
         model.rewards.shape
     )
     best = np.where(model.allowed, backed_up, -np.inf).max(axis=1)
-    return float(np.abs(best - optimum.values).max())
+    return float(np.abs(best - solution.values).max())
 
 
 def _best(action_values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -209,7 +211,7 @@ def _sweep(rewards, first, successors, probabilities, policy, start):  # type: i
     return values, occupancy
 
 
-def _policy_iteration(model: TabularModel) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _policy_iteration(model: DecisionProcess) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Howard's algorithm, from the greedy policy of values that have nearly converged."""
     order = _towards_end(model)
     values = np.zeros(model.num_states)
@@ -266,7 +268,7 @@ def _iterate_values(  # type: ignore[no-untyped-def]
             return
 
 
-def _towards_end(model: TabularModel) -> NDArray[np.integer]:
+def _towards_end(model: DecisionProcess) -> NDArray[np.integer]:
     """Return the states in the order of how near to the end they may be.
 
     Raises an ImproperPolicyError if there is one from which no policy is certain to end.
@@ -284,7 +286,7 @@ def _towards_end(model: TabularModel) -> NDArray[np.integer]:
     return order
 
 
-def _proper_actions(model: TabularModel, order: NDArray[np.integer]) -> NDArray[np.int64]:
+def _proper_actions(model: DecisionProcess, order: NDArray[np.integer]) -> NDArray[np.int64]:
     """Return for each state (S,) the action that may end the episode or comes nearest to the end."""
     shape = num_states, num_actions = model.rewards.shape
     rank = np.empty(num_states, np.int64)
@@ -297,7 +299,7 @@ def _proper_actions(model: TabularModel, order: NDArray[np.integer]) -> NDArray[
     return actions
 
 
-def _usable(model: TabularModel) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _usable(model: DecisionProcess) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return the state-action pairs and successors of the successions that allowed actions bring."""
     pairs = np.repeat(np.arange(model.rewards.size), np.diff(model.first))
     usable = (model.probabilities > 0) & model.allowed.ravel()[pairs]
@@ -309,7 +311,7 @@ def _ending(transitions: sparse.csr_array) -> NDArray[np.bool_]:
     return np.asarray(1.0 - transitions.sum(axis=1) > _ENDING, np.bool_)
 
 
-def _moves(model: TabularModel, policy: NDArray[np.float64]) -> sparse.csr_array:
+def _moves(model: DecisionProcess, policy: NDArray[np.float64]) -> sparse.csr_array:
     """Return the probabilities from state to state under a policy, (S, S)."""
     n, num_actions = model.rewards.shape
     mixture = sparse.csr_array(
@@ -326,7 +328,7 @@ def _moves(model: TabularModel, policy: NDArray[np.float64]) -> sparse.csr_array
 
 
 def _evaluate_cyclic(
-    model: TabularModel, policy: NDArray[np.float64], start: NDArray[np.float64]
+    model: DecisionProcess, policy: NDArray[np.float64], start: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the values and the occupancy (both (S,)) from the linear systems of the policy."""
     rewards = (policy * model.rewards).sum(axis=1)

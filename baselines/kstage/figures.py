@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from baselines.core.policy import TabularPolicy
-from baselines.core.scoring import Solution
-from baselines.kstage.model import steady_states
+from baselines.core.tabular import TabularOptimum
+from baselines.kstage.model import KStagePolicy, steady_states
+from qc_gym.core.policy import Player
 from qc_gym.kstage.scenario import KStageScenario
 
 _PARTS = {
@@ -21,7 +20,9 @@ _PARTS = {
 }
 
 
-def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+def figures(
+    solution: TabularOptimum[KStageScenario], policies: Mapping[str, Player]
+) -> dict[str, Figure]:
     """Return the pictures of the family's report, by name.
 
     Parameters
@@ -40,10 +41,9 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     return {"costs": costs(solution, solution.tables(policies))}
 
 
-def costs(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
+def costs(solution: TabularOptimum[KStageScenario], policies: Mapping[str, KStagePolicy]) -> Figure:
     """Return the cost of each K as a bar of its parts."""
     scenario = solution.model.scenario
-    assert isinstance(scenario, KStageScenario)
     steady = steady_states(scenario)
     stages = np.arange(scenario.max_stages + 1)
     figure = Figure(figsize=(7.5, 4.5), layout="constrained")

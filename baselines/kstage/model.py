@@ -8,13 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy
 from qc_gym.core.kernel import Kernel
 from qc_gym.kstage.dynamics import UNDECIDED
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage.steady_state import SteadyState, steady_state
 
+KStageModel = TabularModel[KStageScenario]
+KStagePolicy = TabularPolicy[KStageScenario]
 
-def model(scenario: KStageScenario, observation: str = "belief") -> TabularModel:
+
+def model(scenario: KStageScenario, observation: str = "belief") -> KStageModel:
     """Return the decision problem: one state, in which K is decided."""
     choices = scenario.max_stages + 1
     return TabularModel(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from baselines.core.policy import TabularPolicy
-from baselines.core.scoring import Solution
+from baselines.core.tabular import TabularOptimum
+from baselines.kstage_control.model import ControlPolicy
+from qc_gym.core.policy import Player
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 
-def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+def figures(
+    solution: TabularOptimum[KStageControlScenario], policies: Mapping[str, Player]
+) -> dict[str, Figure]:
     """Return the pictures of the family's report, by name.
 
     Parameters
@@ -33,10 +35,9 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     return {"decision_maps": decision_maps(solution.tables(policies))}
 
 
-def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:
+def decision_maps(policies: Mapping[str, ControlPolicy]) -> Figure:
     """Return a row of maps for each policy, one for each level."""
     scenario = next(iter(policies.values())).model.scenario
-    assert isinstance(scenario, KStageControlScenario)
     shape = scenario.days, len(scenario.levels), scenario.max_stages + 1
     figure = Figure(figsize=(2.6 * shape[1] + 1.2, 1.3 * len(policies) + 0.8), layout="constrained")
     FigureCanvasAgg(figure)

@@ -5,33 +5,22 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.model import TabularModel
-from baselines.core.scoring import Solution
-from baselines.core.solver import evaluate
-from baselines.kstage.reference import describe_action
+from baselines.core.tabular import TabularOptimum
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 _NEVER = -1
 
 
-def describe_state(model: TabularModel, row: int) -> str:
-    """Return a state in words; days are counted from 1, as in :func:`instructions`."""
-    state = model.states[row]
-    yesterday = describe_action(model, row, int(state["stages"]))
-    return f"day {state['day'] + 1}, level {state['level']}, {yesterday} yesterday"
-
-
-def instructions(solution: Solution) -> str:
+def instructions(optimum: TabularOptimum[KStageControlScenario]) -> str:
     """Return the optimum as tables of K by today's level and yesterday's K.
 
     Days share a table where none of its entries differs. What the optimum never comes to is left
     out.
     """
-    scenario = solution.model.scenario
-    assert isinstance(scenario, KStageControlScenario)
-    visits = evaluate(solution.model, solution.policy.probabilities).occupancy
+    scenario = optimum.scenario
+    visits = optimum.evaluation.occupancy
     shape = scenario.days, len(scenario.levels), scenario.max_stages + 1
-    plans = np.where(visits > 0.0, solution.policy.actions, _NEVER).reshape(shape)
+    plans = np.where(visits > 0.0, optimum.policy.actions, _NEVER).reshape(shape)
     lines = ["Stages to run today, by level (fraction nonconforming) and stages run yesterday:"]
     begin = 0
     shared = plans[0]

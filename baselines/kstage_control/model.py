@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy
 from qc_gym.core.kernel import Kernel
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
+ControlModel = TabularModel[KStageControlScenario]
+ControlPolicy = TabularPolicy[KStageControlScenario]
 
-def model(scenario: KStageControlScenario, observation: str = "belief") -> TabularModel:
+
+def model(scenario: KStageControlScenario, observation: str = "belief") -> ControlModel:
     """Return the decision problem: its states are (day, level, yesterday's K), the last fastest."""
     days, levels, choices = scenario.days, len(scenario.levels), scenario.max_stages + 1
     num_states = days * levels * choices

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -16,14 +16,17 @@ from baselines.lot.policies import LotPolicy
 from baselines.lot.probe import probe
 from baselines.lot.reference import lemma_1
 from baselines.lot.sizes import COARSE_WIDTH
-from baselines.lot.solution import LotSolution
+from qc_gym.core.policy import Player
+
+if TYPE_CHECKING:
+    from baselines.lot.solution import LotOptimum
 
 _VISIBLE = 1e-4
 """Probability of a state, if every unit is inspected, below which it is not drawn."""
 _LOTS = 25
 
 
-def figures(solution: LotSolution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+def figures(solution: LotOptimum, policies: Mapping[str, Player]) -> dict[str, Figure]:
     """Return the pictures of the family's report, by name.
 
     Parameters
@@ -49,11 +52,11 @@ def figures(solution: LotSolution, policies: Mapping[str, Any]) -> dict[str, Fig
     return drawn
 
 
-def threshold_maps(solution: LotSolution, policies: Mapping[str, Any]) -> Figure:
+def threshold_maps(solution: LotOptimum, policies: Mapping[str, Player]) -> Figure:
     """Return a map over (n, found) for each policy: the belief from which on it inspects."""
     plans = {"optimum": (solution.best_size, solution.policy.rule_of(solution.best_size))}
-    for name, policy in policies.items():
-        plan = _plan(solution, policy)
+    for name, player in policies.items():
+        plan = _plan(solution, player)
         if plan is not None and plan[0] > 0 and isinstance(plan[1], BeliefRule):
             plans[name] = plan
     maps = {
@@ -85,7 +88,7 @@ def threshold_maps(solution: LotSolution, policies: Mapping[str, Any]) -> Figure
     return figure
 
 
-def averaged_belief(solution: LotSolution) -> Figure:
+def averaged_belief(solution: LotOptimum) -> Figure:
     """Return the averaged belief before each unit, exact and simulated, and Lemma 1's threshold."""
     scenario = solution.scenario
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
@@ -105,7 +108,7 @@ def averaged_belief(solution: LotSolution) -> Figure:
     return figure
 
 
-def total_costs(solution: LotSolution) -> Figure:
+def total_costs(solution: LotOptimum) -> Figure:
     """Return the least total cost against the lot size, and what the paper's rules expect it to be."""
     scenario, best = solution.scenario, solution.best_size
     near = np.arange(max(best - 5, 0), min(best + 6, scenario.longest_lot + 1))
@@ -132,10 +135,11 @@ def total_costs(solution: LotSolution) -> Figure:
     return figure
 
 
-def _plan(solution: LotSolution, policy: Any) -> tuple[int, Rule] | None:
+def _plan(solution: LotOptimum, player: Player) -> tuple[int, Rule] | None:
     """Return the lot that a policy produces most often and its rule, or None if it has memory."""
+    policy = player.policy
     if not isinstance(policy, LotPolicy):
-        return probe(policy, solution.scenario, solution.observation, None)
+        return probe(player, solution.scenario, solution.observation)
     size = solution.scenario.lot_size
     if size is None:
         size = int(policy.sizes.argmax())

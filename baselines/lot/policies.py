@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.lot.evaluation import Rule, as_rule
+from qc_gym.core.policy import DesignedPolicy
 from qc_gym.lot.dynamics import CONFORMING, NO_RESULT, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -28,7 +29,7 @@ class _Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class LotPolicy:
+class LotPolicy(DesignedPolicy):
     """A policy that produces a lot of a size and inspects it by a rule.
 
     It plays the environment through :meth:`predict`. With outcome observations it remembers the belief
@@ -36,8 +37,8 @@ class LotPolicy:
 
     Attributes
     ----------
-    scenario, observation
-        What it plays.
+    plays, observation
+        The scenario, and what is seen of it.
     sizes
         float64 (longest lot + 1,): P(the lot produced has this size); unused where the lot is given.
     rule
@@ -45,15 +46,24 @@ class LotPolicy:
         probabilities of inspecting, (size, found, 3), by the last result. See
         :class:`~baselines.lot.evaluation.BeliefRule` and
         :class:`~baselines.lot.evaluation.ResultRule`.
+    description, design
+        What it is; see :class:`~qc_gym.core.policy.DesignedPolicy`.
     """
 
-    scenario: InspectOrStopScenario
+    plays: InspectOrStopScenario
     observation: str
     sizes: NDArray[np.float64]
     rule: Callable[[int], NDArray[np.float64]]
+    description: str = ""
+    design: Mapping[str, Any] = field(default_factory=dict)
     _generator: np.random.Generator = field(
         default_factory=lambda: np.random.default_rng(0), repr=False
     )
+
+    @property
+    def scenario(self) -> InspectOrStopScenario:
+        """The scenario that it was made for."""
+        return self.plays
 
     def rule_of(self, size: int) -> Rule:
         """Return the rule for a lot as the evaluation takes it."""

@@ -9,15 +9,13 @@ has at most one switch in most intervals; two switches between two points would 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.policy import check_repeats, extend, has_memory, mask_arguments
 from baselines.lot.belief import reach
 from baselines.lot.evaluation import BeliefRule, ResultRule, Rule
 from baselines.lot.sizes import lot_of
+from qc_gym.core.policy import Player
 from qc_gym.lot.dynamics import CONFORMING, NO_RESULT, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -27,31 +25,21 @@ _BISECTIONS = 16
 
 
 def probe(
-    policy: Any,
-    scenario: InspectOrStopScenario,
-    observation: str,
-    features: NDArray[np.float32] | None,
+    player: Player, scenario: InspectOrStopScenario, observation: str
 ) -> tuple[int, Rule] | None:
     """Return the lot size that a policy produces and its rule, or None if it has memory.
-
-    Parameters
-    ----------
-    policy
-        Anything with ``predict``.
-    features
-        Numbers that the environment appends to the observations, (m,).
 
     Raises
     ------
     ValueError
-        ``predict(…, deterministic=True)`` does not repeat its answers.
+        Its answers are no actions, or do not repeat themselves.
     """
-    asked = _Asked(policy, scenario, observation, features)
+    asked = _Asked(player, scenario, observation)
     start = np.zeros(1, scenario.kernel.state_dtype)
     start["d"], start["b"] = scenario.demand, scenario.survival[1]
     start["lot_size"] = scenario.lot_size or 0
     start["is_producing"] = scenario.lot_size is None
-    if has_memory(policy, *asked.shown(start)):
+    if player.remembers(*asked.shown(start)):
         return None
     size = scenario.lot_size
     if size is None:
@@ -68,31 +56,19 @@ def probe(
 class _Asked:
     """A policy, and the environment's own description of the states that it is asked about."""
 
-    def __init__(
-        self,
-        policy: Any,
-        scenario: InspectOrStopScenario,
-        observation: str,
-        features: NDArray[np.float32] | None,
-    ) -> None:
-        self.policy, self.scenario, self.observation = policy, scenario, observation
-        self._features = features
+    def __init__(self, player: Player, scenario: InspectOrStopScenario, observation: str) -> None:
+        self.player, self.scenario, self.observation = player, scenario, observation
         self._record = scenario.record()
 
     def shown(self, states: NDArray[np.void]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the observations and allowed actions of states."""
-        observations, allowed, _ = self.scenario.kernel.describe(
-            self._record, states, self.observation
-        )
-        return extend(observations, self._features), allowed
+        kernel = self.scenario.kernel
+        observations, allowed, _ = kernel.describe(self._record, states, self.observation)
+        return observations, allowed
 
     def __call__(self, states: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the policy's actions in states, (B,)."""
-        observations, allowed = self.shown(states)
-        masks = mask_arguments(self.policy.predict, allowed)
-        answer, _ = self.policy.predict(observations, deterministic=True, **masks)
-        check_repeats(self.policy, np.asarray(answer), observations, masks)
-        return np.asarray(answer).astype(np.int64)
+        return self.player.answers(*self.shown(states))
 
     def states(
         self, size: int, n: NDArray[np.int64], found: NDArray[np.int64], belief: NDArray[np.float64]

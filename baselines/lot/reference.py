@@ -2,51 +2,93 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.policy import Policy
+from baselines.core.references import Reference
 from baselines.lot.paper import LastResult, PaperAlgorithm
-from baselines.lot.policies import LotPolicy, lot_policy
+from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.sizes import fixed_cost
-from baselines.lot.solution import LotSolution
 from qc_gym.lot.scenario import DiscreteWeibullShift, GeometricShift, InspectOrStopScenario
 
+if TYPE_CHECKING:
+    from baselines.lot.solution import LotOptimum
+
+Designed = tuple[LotPolicy, Mapping[str, Any]]
 _RARE = 1e-6
 _LINES = 12
 
 
-def reference_policies(solution: LotSolution) -> dict[str, Policy]:
+def designs(optimum: LotOptimum) -> dict[str, Reference]:
     """Return the policies of practice and of the paper for the scenario solved.
 
-    ``lemma_1`` inspects whenever the belief is at least (c/s − θ2)/(θ1 − θ2), where one more unit pays
-    by itself (Wang 2013, Lemma 1); ``inspect_until_satisfied`` goes on until the demand is met or
+    ``random`` takes each allowed action with the same probability, ``best_constant`` always the better
+    one. ``lemma_1`` inspects whenever the belief is at least (c/s − θ2)/(θ1 − θ2), where one more unit
+    pays by itself (Wang 2013, Lemma 1); ``inspect_until_satisfied`` goes on until the demand is met or
     the lot is used up; ``stop_at_once`` inspects nothing. Where the lot is to be produced, each
     of them has the lot size that costs it least. ``paper`` and ``last_result`` are the paper's
     algorithm and its reduction, with the lot sizes that they find best by their own reckoning.
     """
-    scenario, observation = solution.scenario, solution.observation
+    scenario, observation = optimum.scenario, optimum.observation
 
-    def policy(size: int, rule: Callable[[int], NDArray[np.float64]]) -> LotPolicy:
-        return lot_policy(scenario, observation, size, rule)
+    def from_belief(threshold: float) -> Callable[[], Designed]:
+        def rule(size: int) -> NDArray[np.float64]:
+            return np.full((size, min(size, scenario.demand)), threshold)
 
-    def everywhere(threshold: float) -> Callable[[int], NDArray[np.float64]]:
-        return lambda size: np.full((size, min(size, scenario.demand)), threshold)
+        def design() -> Designed:
+            size = best_size(optimum, rule)
+            return lot_policy(scenario, observation, size, rule), {
+                "lot_size": size,
+                "threshold": threshold,
+            }
 
-    paper, last_result = PaperAlgorithm(scenario), LastResult(scenario)
-    policies = {
-        name: policy(best_size(solution, everywhere(threshold)), everywhere(threshold))
-        for name, threshold in {
-            "lemma_1": lemma_1(scenario),
-            "inspect_until_satisfied": 0.0,
-            "stop_at_once": np.inf,
-        }.items()
+        return design
+
+    def reckoned(method: PaperAlgorithm | LastResult) -> Designed:
+        if isinstance(method, PaperAlgorithm):
+            rule, numbers = method.thresholds, {"paths": method.paths}
+        else:
+            rule, numbers = method.probabilities, {}
+        policy = lot_policy(scenario, observation, method.lot_size, rule)
+        return policy, {"lot_size": method.lot_size, **numbers}
+
+    def always(action: float) -> LotPolicy:
+        def rule(size: int) -> NDArray[np.float64]:
+            return np.full((size, min(size, scenario.demand), 3), action)
+
+        return lot_policy(scenario, observation, scenario.longest_lot if action else 0, rule)
+
+    def best_constant() -> Designed:
+        constants = always(0.0), always(1.0)
+        costs = [optimum.cost(policy).cost for policy in constants]
+        best = int(np.argmin(costs))
+        return constants[best], {"action": best}
+
+    return {
+        "random": Reference(
+            "each allowed action with the same probability",
+            lambda: (random_policy(scenario, observation), {}),
+        ),
+        "best_constant": Reference(
+            "the best policy that always takes the same action", best_constant
+        ),
+        "lemma_1": Reference(
+            "inspects while one more unit pays by itself", from_belief(lemma_1(scenario))
+        ),
+        "inspect_until_satisfied": Reference(
+            "inspects until the demand is met or the lot is used up", from_belief(0.0)
+        ),
+        "stop_at_once": Reference("inspects nothing", from_belief(np.inf)),
+        "paper": Reference(
+            "the algorithm of Wang (2013)", lambda: reckoned(PaperAlgorithm(scenario))
+        ),
+        "last_result": Reference(
+            "its reduction to the last result", lambda: reckoned(LastResult(scenario))
+        ),
     }
-    policies["paper"] = policy(paper.lot_size, paper.thresholds)
-    policies["last_result"] = policy(last_result.lot_size, last_result.probabilities)
-    return dict(policies)
 
 
 def lemma_1(scenario: InspectOrStopScenario) -> float:
@@ -60,44 +102,44 @@ def lemma_1(scenario: InspectOrStopScenario) -> float:
     return (ratio - scenario.yield_out) / (scenario.yield_in - scenario.yield_out)
 
 
-def best_size(solution: LotSolution, rule: Callable[[int], NDArray[np.float64]]) -> int:
+def best_size(optimum: LotOptimum, rule: Callable[[int], NDArray[np.float64]]) -> int:
     """Return the lot size that costs least with a rule that does not depend on it."""
-    scenario = solution.scenario
+    scenario = optimum.scenario
     if scenario.lot_size is not None:
         return scenario.lot_size
-    return int(solution.costs_by_size(rule(scenario.longest_lot)).argmin())
+    return int(optimum.costs_by_size(rule(scenario.longest_lot)).argmin())
 
 
-def instructions(solution: LotSolution) -> str:
+def instructions(optimum: LotOptimum) -> str:
     """Return the optimum as a foreman's table: how much to produce, and when to stop inspecting.
 
     The probability that decides is worked out by the rule stated; a line for some of the numbers of
     units inspected (all of them in short lots) gives the answer for every number found conforming that
     can have come by then.
     """
-    scenario, size = solution.scenario, solution.best_size
+    scenario, size = optimum.scenario, optimum.best_size
     lines = []
     if scenario.lot_size is None:
         lines.append(f"Produce a lot of {size} units.")
     if size == 0:
         return "\n".join([*lines, "Nothing is inspected."])
-    lines += _belief_in_words(solution)
-    thresholds = solution.thresholds(size)
-    comes = solution.sizes.chances(size) > _RARE
+    lines += _belief_in_words(optimum)
+    thresholds = optimum.thresholds(size)
+    comes = optimum.sizes.chances(size) > _RARE
     for n in np.unique(np.linspace(0, size - 1, _LINES).astype(int)):
         found = np.flatnonzero(comes[n])
         if len(found):
             lines.append(f"  {n} inspected: {_words(thresholds[n], found)}")
-    lines.append(f"A demand that is met ends the inspection. Expected cost {-solution.value:.4f}.")
+    lines.append(f"A demand that is met ends the inspection. Expected cost {-optimum.value:.4f}.")
     fixed = fixed_cost(scenario, size)
     if fixed:
         lines[-1] += f" Of this, {fixed:.4f} is spent whatever is inspected."
     return "\n".join(lines)
 
 
-def _belief_in_words(solution: LotSolution) -> list[str]:
+def _belief_in_words(optimum: LotOptimum) -> list[str]:
     """Return how the probability that decides is worked out, and what it decides."""
-    scenario = solution.scenario
+    scenario = optimum.scenario
     survival, yield_in, yield_out = scenario.survival, scenario.yield_in, scenario.yield_out
 
     def after(chance_in: float, chance_out: float) -> str:

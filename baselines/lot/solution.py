@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.certificate import Certificate, OracleError, simulate_policy
-from baselines.core.policy import Policy
-from baselines.core.scoring import Score, make_score
+from baselines.core.disagreements import Disagreement
+from baselines.core.family import Family
+from baselines.core.optimum import Optimum
+from baselines.core.references import References
+from baselines.core.scoring import ROUNDING, Worth
 from baselines.lot.belief import reach
+from baselines.lot.departures import departures
 from baselines.lot.evaluation import (
     Evaluation,
     ResultRule,
@@ -23,10 +28,15 @@ from baselines.lot.evaluation import (
 )
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.probe import probe
+from baselines.lot.reference import designs, instructions
 from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
-from qc_gym.core.scenario import Scenario
-from qc_gym.lot.env import InspectOrStopVectorEnv
+from qc_gym.core.policy import Player
+from qc_gym.core.vector import QCVectorEnv
+from qc_gym.lot.env import InspectOrStopEnv, InspectOrStopVectorEnv
 from qc_gym.lot.scenario import InspectOrStopScenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _RARE = 1e-18
 EXACT = 1e-4
@@ -41,8 +51,8 @@ class Cost(NamedTuple):
     decisions: float
 
 
-@dataclass(frozen=True, eq=False)
-class LotSolution:
+@dataclass(frozen=True, eq=False, repr=False)
+class LotOptimum(Optimum[InspectOrStopScenario]):
     """The optimum of an inspect-or-stop environment, between certified bounds.
 
     Attributes
@@ -153,34 +163,53 @@ class LotSolution:
         """The value of uniformly random play over the allowed actions, in money."""
         return -self.cost(random_policy(self.scenario, self.observation)).cost
 
-    def score(
-        self, policy: Any, features: NDArray[np.float32] | None, deterministic: bool | None
-    ) -> Score | None:
-        """Return the score of a policy without memory, or None for one that must be simulated.
+    @property
+    def stakes(self) -> float:
+        """The money that may change hands in an episode: the lot, its inspection and the shortage."""
+        scenario, longest = self.scenario, self.scenario.longest_lot
+        inspection = scenario.inspection_cost * longest
+        return fixed_cost(scenario, longest) + inspection + scenario.shortage_cost * scenario.demand
+
+    @property
+    def longest_episode(self) -> int:
+        """The most decisions that an episode can have: each unit produced, then inspected, and a stop."""
+        longest = self.scenario.longest_lot
+        return longest if self.scenario.lot_size is not None else 2 * longest + 1
+
+    def check(self) -> None:
+        """Raise an OracleError unless the optimal policy costs what the bounds say."""
+        cost = self.cost(self.policy)
+        slack = cost.tolerance + (self.upper - self.lower) + ROUNDING * self.stakes
+        if not abs(self.value + cost.cost) <= slack:
+            raise OracleError(
+                f"the optimal policy earns {-cost.cost!r} and the optimal value is {self.value!r}"
+            )
+
+    def evaluate(self, player: Player) -> Worth | None:
+        """Return what a policy without memory loses, or None for one that must be simulated.
 
         Computed, with ``tolerance`` bounding the error, for the policies of this package and for every
         other that does not draw its actions (:func:`baselines.lot.probe.probe` states what
         that rests on). None for one with memory, one that draws, and one whose error has
         no bound below ``EXACT`` of its cost.
         """
+        policy = player.policy
         if isinstance(policy, LotPolicy) and policy.scenario == self.scenario:
-            cost = self.cost(policy if not deterministic else _likeliest(policy))
+            cost = self.cost(policy if player.stands else _likeliest(policy))
         else:
-            if not isinstance(policy, Policy):
-                raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
-            if deterministic is False:
+            if not player.deterministic:
                 return None
-            plan = probe(policy, self.scenario, self.observation, features)
+            plan = probe(player, self.scenario, self.observation)
             if plan is None:
                 return None
             cost = self.lot_cost(*plan)
         if cost.tolerance > EXACT * cost.cost:
             return None
         regret = self.value + cost.cost
-        slack = cost.tolerance + 1e-9 * max(1.0, abs(self.value))
+        slack = cost.tolerance + ROUNDING * self.stakes
         if regret < -slack:
             raise OracleError(f"regret {regret!r} is negative by more than its error {slack!r}")
-        return make_score(self, regret, 0.0, True, cost.decisions, cost.tolerance)
+        return Worth(regret, cost.decisions, tolerance=cost.tolerance)
 
     def gaps(self, states: NDArray[np.void], actions: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""
@@ -213,28 +242,33 @@ class LotSolution:
         env = InspectOrStopVectorEnv(episodes, self.scenario, self.observation)
         return replace(self.certificate, simulation=simulate_policy(self.policy, env, seed))
 
-    def reference_policies(self) -> dict[str, Any]:
-        """Return ``random`` and ``best_constant``: uniform play, and always the same action."""
-        scenario, longest = self.scenario, self.scenario.longest_lot
+    def disagreements(
+        self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
+    ) -> list[Disagreement]:
+        """Return the costliest departures of a policy, along simulated episodes."""
+        return departures(self, player, arena, episodes, seed)[:top]
 
-        def always(action: float) -> LotPolicy:
-            def rule(size: int) -> NDArray[np.float64]:
-                return np.full((size, min(size, scenario.demand), 3), action)
+    def references(self) -> References:
+        """Return ``random``, ``best_constant`` and the policies of practice and of the paper."""
+        return References(designs(self))
 
-            return lot_policy(scenario, self.observation, longest if action else 0, rule)
+    def instructions(self) -> str:
+        """Return the optimum as a foreman's table."""
+        return instructions(self)
 
-        constants = always(0.0), always(1.0)
-        return {
-            "random": random_policy(scenario, self.observation),
-            "best_constant": min(constants, key=lambda policy: self.cost(policy).cost),
-        }
+    def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
+        """Return the thresholds, the averaged belief and the total costs."""
+        from baselines.lot.figures import figures  # matplotlib is slow to import
+
+        return figures(self, policies)
 
 
-def solve(scenario: Scenario, observation: str) -> LotSolution:
+def solve(scenario: InspectOrStopScenario, observation: str = "belief") -> LotOptimum:
     """Return the optimum of an inspect-or-stop environment."""
-    if not isinstance(scenario, InspectOrStopScenario):
-        raise TypeError(f"scenario = {scenario!r}: one of inspect-or-stop is needed")
-    return LotSolution(scenario, observation, LotSizes(scenario))
+    return LotOptimum(scenario, observation, LotSizes(scenario))
+
+
+FAMILY = Family(InspectOrStopEnv, solve)
 
 
 def _likeliest(policy: LotPolicy) -> LotPolicy:

@@ -40,7 +40,9 @@ from baselines.papers.two_parts import (
 )
 from baselines.sampling import Risks, SprtLines, boundary_policy, sprt_lines
 from baselines.sampling.characteristics import table_from_boundaries
+from baselines.sampling.model import model
 from qc_gym.assembly.scenario import AssemblyScenario
+from qc_gym.core.record import validated
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 NAME = "cumcm-2024b-report-zh"
@@ -374,10 +376,9 @@ def _policies() -> list[PolicyWorth]:
 
 def _worth_of_test(where: str, name: str, lines: SprtLines) -> PolicyWorth:
     env = gym.make("qc_gym/SequentialSampling-v0", scenario=SAMPLING_PRESET)
-    tables = baselines.model(env)
-    scenario = tables.scenario
-    assert isinstance(scenario, SequentialSamplingScenario)
-    most = scenario.max_samples
+    preset = SequentialSamplingScenario.presets[SAMPLING_PRESET]
+    tables = model(validated(SequentialSamplingScenario, preset, SAMPLING_PRESET))
+    most = tables.scenario.max_samples
     policy = boundary_policy(tables, lines.acceptance_numbers(most), lines.rejection_numbers(most))
     score = baselines.score(env, policy)
     return PolicyWorth(where, name, SAMPLING_PRESET, score.value, score.optimum)

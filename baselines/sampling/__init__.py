@@ -3,8 +3,8 @@
 from baselines.sampling.characteristics import Risks
 from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
 from baselines.sampling.model import model
+from baselines.sampling.optimum import FAMILY, SamplingOptimum, solve
 from baselines.sampling.plans import (
-    NoPlanError,
     SingleSamplingPlan,
     SprtLines,
     exact_plan,
@@ -16,33 +16,29 @@ from baselines.sampling.plans import (
 )
 from baselines.sampling.reference import (
     boundary_policy,
-    describe_state,
-    instructions,
-    reference_policies,
     risks,
     single_plan_policy,
     sprt_policy,
 )
 
 __all__ = [
+    "FAMILY",
     "LeastSampleTest",
-    "NoPlanError",
     "Risks",
+    "SamplingOptimum",
     "SingleSamplingPlan",
     "SprtLines",
     "boundary_policy",
-    "describe_state",
     "exact_plan",
-    "instructions",
     "least_sample_test",
     "model",
     "normal_approximation_plan",
     "one_sided_test_plan",
     "power_sample_size",
     "precision_sample_size",
-    "reference_policies",
     "risks",
     "single_plan_policy",
+    "solve",
     "sprt_lines",
     "sprt_policy",
 ]

@@ -12,13 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from baselines.core.model import TabularModel
-from baselines.core.policy import TabularPolicy
-from baselines.core.scoring import Solution
 from baselines.core.solver import evaluate
+from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import lattice_counts
+from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.reference import risks
+from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, REJECT
+from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 _COLOURS = {INSPECT: "#f2f2f2", ACCEPT: "#56b4e9", REJECT: "#e69f00"}
 _NAMES = {INSPECT: "inspect", ACCEPT: "accept", REJECT: "reject"}
@@ -26,7 +27,9 @@ _VISIBLE = 1e-3
 """Expected visits below which a state is not drawn at full strength."""
 
 
-def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure]:
+def figures(
+    solution: TabularOptimum[SequentialSamplingScenario], policies: Mapping[str, Player]
+) -> dict[str, Figure]:
     """Return the pictures of the family's report, by name.
 
     Parameters
@@ -54,7 +57,10 @@ def figures(solution: Solution, policies: Mapping[str, Any]) -> dict[str, Figure
     return drawn
 
 
-def regret_maps(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Figure:
+def regret_maps(
+    solution: TabularOptimum[SequentialSamplingScenario],
+    policies: Mapping[str, SamplingPolicy],
+) -> Figure:
     """Return a map over (n, d) for each policy: the part of its regret that it loses there.
 
     The parts of a policy, occupancy times gap, add up to its regret. One scale of colours for all,
@@ -91,18 +97,21 @@ def regret_maps(solution: Solution, policies: Mapping[str, TabularPolicy]) -> Fi
     return figure
 
 
-def regret_plane(solution: Solution, policy: TabularPolicy) -> NDArray[np.float64]:
+def regret_plane(
+    solution: TabularOptimum[SequentialSamplingScenario],
+    policy: SamplingPolicy,
+) -> NDArray[np.float64]:
     """Return the part of a policy's regret that it loses at each (n, d), money, indexed [d, n]."""
     model = solution.model
     visits = evaluate(model, policy.probabilities).occupancy
-    lost = visits * (policy.probabilities * solution.optimum.gaps()).sum(axis=1)
+    lost = visits * (policy.probabilities * solution.solution.gaps()).sum(axis=1)
     size = int(model.states["n"].max()) + 1
     plane = np.zeros((size, size))
     np.add.at(plane, (model.states["d"], model.states["n"]), lost)
     return plane
 
 
-def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:
+def decision_maps(policies: Mapping[str, SamplingPolicy]) -> Figure:
     """Return a map over (n, d) for each policy: its actions, with the optimum's boundary."""
     optimum = policies["optimum"]
     n_top, d_top = _window(policies)
@@ -125,7 +134,7 @@ def decision_maps(policies: Mapping[str, TabularPolicy]) -> Figure:
     return figure
 
 
-def _draw_map(ax: Any, policy: TabularPolicy, best: NDArray[Any], n_top: int, d_top: int) -> None:
+def _draw_map(ax: Any, policy: SamplingPolicy, best: NDArray[Any], n_top: int, d_top: int) -> None:
     colours = ListedColormap([_COLOURS[a] for a in sorted(_COLOURS)])
     plane = _plane(policy.model, policy.actions)[: d_top + 1, : n_top + 1]
     visits = _plane(policy.model, evaluate(policy.model, policy.probabilities).occupancy)
@@ -141,7 +150,9 @@ def _draw_map(ax: Any, policy: TabularPolicy, best: NDArray[Any], n_top: int, d_
             )
 
 
-def operating_characteristics(policies: Mapping[str, TabularPolicy]) -> Figure:
+def operating_characteristics(
+    policies: Mapping[str, SamplingPolicy],
+) -> Figure:
     """Return the OC curve and the average sample number of each policy, on two panels."""
     figure = Figure(figsize=(11, 4.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -162,7 +173,7 @@ def operating_characteristics(policies: Mapping[str, TabularPolicy]) -> Figure:
     return figure
 
 
-def _plane(model: TabularModel, values: NDArray[Any]) -> NDArray[Any]:
+def _plane(model: SamplingModel, values: NDArray[Any]) -> NDArray[Any]:
     """Return values over the lattice (T,) as an array [d, n], −1 where d > n."""
     most = model.states["n"].max()
     plane = np.full((most + 1, most + 1), -1, values.dtype)
@@ -171,7 +182,7 @@ def _plane(model: TabularModel, values: NDArray[Any]) -> NDArray[Any]:
     return plane
 
 
-def _window(policies: Mapping[str, TabularPolicy]) -> tuple[int, int]:
+def _window(policies: Mapping[str, SamplingPolicy]) -> tuple[int, int]:
     """Return the largest n and d that the optimum comes to, with a margin."""
     optimum = policies["optimum"]
     states = optimum.model.states

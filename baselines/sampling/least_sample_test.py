@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from baselines.core.references import NoPlanError
 from baselines.sampling.characteristics import (
     FloatArray,
     IntArray,
@@ -45,7 +46,6 @@ from baselines.sampling.characteristics import (
     lot_rate,
     table_from_boundaries,
 )
-from baselines.sampling.plans import NoPlanError
 
 RISK_TOLERANCE = 1e-12  # relative rounding allowed when a risk is compared with its limit
 GAP_TOLERANCE = 1e-4  # the local search ends this close to the lower bound, relatively

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy
 from baselines.sampling.characteristics import lattice_counts
 from baselines.sampling.posterior import posterior
 from qc_gym.sampling.dynamics import (
@@ -24,8 +25,11 @@ from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 _RESULTS = 3
 
+SamplingModel = TabularModel[SequentialSamplingScenario]
+SamplingPolicy = TabularPolicy[SequentialSamplingScenario]
 
-def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> TabularModel:
+
+def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingModel:
     """Return the decision problem: its states are the counts (n, d), in the order of the lattice.
 
     With ``observation="outcome"`` each point of the lattice is three states, one for each last

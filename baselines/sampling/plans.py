@@ -36,6 +36,8 @@ import numpy.typing as npt
 from scipy.special import betainc, betaincc, ndtri
 from scipy.stats import binom, hypergeom
 
+from baselines.core.references import NoPlanError
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Tail = Callable[[int, int], float]
@@ -47,10 +49,6 @@ _INTEGER_TOLERANCE = 1e-9
 _RISK_TOLERANCE = 1e-12
 # Above this size float64 cannot place n p to within _INTEGER_TOLERANCE of the truth.
 _LARGEST_APPROXIMATE_SIZE = 10**7
-
-
-class NoPlanError(ValueError):
-    """No plan or test of the kind asked for exists, or none as small as it has to be."""
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy, tabulate
-from baselines.core.scoring import Solution
+from baselines.core.problem import problem_of
+from baselines.core.references import NoPlanError, Reference
 from baselines.core.solver import evaluate
+from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import Risks, lattice_counts, table_from_boundaries
 from baselines.sampling.least_sample_test import least_sample_test
-from baselines.sampling.model import model
+from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.plans import (
-    NoPlanError,
     SingleSamplingPlan,
     exact_plan,
     normal_approximation_plan,
@@ -27,20 +27,24 @@ from baselines.sampling.plans import (
     precision_sample_size,
     sprt_lines,
 )
-from qc_gym.core.ranges import ScenarioRange
-from qc_gym.core.scenario import Scenario
-from qc_gym.sampling.dynamics import ACCEPT, CONFORMING, DEFECTIVE, REJECT
-from qc_gym.sampling.env import SequentialSamplingEnv
+from qc_gym.core.policy import Player
+from qc_gym.sampling.dynamics import ACCEPT, REJECT
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
 
 _RARE = 1e-6
 _UNDERFLOW = 1e-290
+_WANTED = (
+    "the qc_gym/SequentialSampling environment that the policy plays is needed, unless the policy is a "
+    "TabularPolicy"
+)
 PRODUCER_RISK, CONSUMER_RISK = 0.10, 0.05
 """The risks that the reference tests are designed for: those of the 2024 contest problem."""
 
 
-def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
-    """Return the practitioner's tests for the scenario solved, designed for its good and bad rates.
+def designs(
+    tables: SamplingModel,
+) -> dict[str, Reference]:
+    """Return the practitioner's tests for a scenario, designed for its good and bad rates.
 
     ``sprt`` (Wald), ``least_asn`` (the test of least average sample number with the same risks) and
     single plans: ``single_normal`` (normal approximation), ``single_precision`` and
@@ -48,54 +52,59 @@ def reference_policies(solution: Solution) -> dict[str, TabularPolicy]:
     ``single_exact_curtailed``, which stops as soon as the decision is settled. A test that needs more than
     ``max_samples`` items, or does not exist, is left out.
     """
-    tables = solution.model
-    scenario = _scenario(tables)
-    good, bad = design_rates(scenario)
-    pair = good, bad, PRODUCER_RISK, CONSUMER_RISK
-    lot = scenario.lot_size
+    scenario = tables.scenario
+    lot, most = scenario.lot_size, scenario.max_samples
 
-    def single(design: Callable[[], SingleSamplingPlan]) -> TabularPolicy:
-        return single_plan_policy(tables, design())
+    @cache
+    def pair() -> tuple[float, float, float, float]:
+        good, bad = design_rates(scenario)
+        return good, bad, PRODUCER_RISK, CONSUMER_RISK
+
+    def risks_asked() -> dict[str, float]:
+        good, bad, alpha, beta = pair()
+        return {"good": good, "bad": bad, "alpha": alpha, "beta": beta}
+
+    def single(find: Callable[[], SingleSamplingPlan], curtailed: bool = False) -> Reference:
+        words = "single sampling plan: inspect n, accept at most c defectives"
+
+        def design() -> tuple[SamplingPolicy, dict[str, float]]:
+            plan = find()
+            numbers = {"n": plan.sample_size, "c": plan.acceptance_number, **risks_asked()}
+            return single_plan_policy(tables, plan, curtailed), numbers
+
+        return Reference(words + (", stopped once that is settled" * curtailed), design)
 
     @cache
     def exact() -> SingleSamplingPlan:
-        return exact_plan(*pair, lot, scenario.max_samples)
+        return exact_plan(*pair(), lot, most)
 
-    def least() -> TabularPolicy:
-        test = least_sample_test(*pair, scenario.max_samples, lot)
-        return boundary_policy(tables, test.acceptance_numbers, test.rejection_numbers)
+    def precision() -> SingleSamplingPlan:
+        good, bad, alpha, _ = pair()
+        size = precision_sample_size(good, bad - good, 1 - alpha)
+        return one_sided_test_plan(size, good, 1 - alpha)
 
-    designs: dict[str, Callable[[], TabularPolicy]] = {
-        "sprt": lambda: sprt_policy(tables, *pair),
-        "least_asn": least,
-        "single_normal": lambda: single(lambda: normal_approximation_plan(*pair)),
-        "single_precision": lambda: single(
-            lambda: one_sided_test_plan(
-                precision_sample_size(good, bad - good, 1 - PRODUCER_RISK), good, 1 - PRODUCER_RISK
-            )
-        ),
-        "single_power": lambda: single(
-            lambda: one_sided_test_plan(power_sample_size(good, bad, 1 - CONSUMER_RISK), good, 0.5)
-        ),
-        "single_exact": lambda: single(exact),
-        "single_exact_curtailed": lambda: single_plan_policy(tables, exact(), curtailed=True),
+    def power() -> SingleSamplingPlan:
+        good, bad, _, beta = pair()
+        return one_sided_test_plan(power_sample_size(good, bad, 1 - beta), good, 0.5)
+
+    def sprt() -> tuple[SamplingPolicy, dict[str, float]]:
+        lines = sprt_lines(*pair())
+        return sprt_policy(tables, *pair()), {**lines._asdict(), **risks_asked()}
+
+    def least() -> tuple[SamplingPolicy, dict[str, float]]:
+        test = least_sample_test(*pair(), most, lot)
+        policy = boundary_policy(tables, test.acceptance_numbers, test.rejection_numbers)
+        return policy, risks_asked()
+
+    return {
+        "sprt": Reference("Wald's sequential probability ratio test", sprt),
+        "least_asn": Reference("the test of least average sample number with its risks", least),
+        "single_normal": single(lambda: normal_approximation_plan(*pair())),
+        "single_precision": single(precision),
+        "single_power": single(power),
+        "single_exact": single(exact),
+        "single_exact_curtailed": single(exact, curtailed=True),
     }
-    policies = {}
-    for name, design in designs.items():
-        try:
-            policies[name] = design()
-        except NoPlanError:
-            continue
-    return policies
-
-
-def describe_state(model: TabularModel, row: int) -> str:
-    """Return a state in words: the counts, and the last result where the state holds it."""
-    state = model.states[row]
-    last = {CONFORMING: ", the last one conforming", DEFECTIVE: ", the last one defective"}
-    return f"n = {state['n']} inspected, d = {state['d']} defective" + last.get(
-        int(state["last_result"]), ""
-    )
 
 
 def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:
@@ -123,17 +132,23 @@ def _mean_below(limit: float, a: float, b: float) -> float:
 
 
 def sprt_policy(
-    tables: TabularModel, good: float, bad: float, producer_risk: float, consumer_risk: float
-) -> TabularPolicy:
+    tables: SamplingModel,
+    good: float,
+    bad: float,
+    producer_risk: float,
+    consumer_risk: float,
+) -> SamplingPolicy:
     """Return Wald's sequential probability ratio test (Wald 1947), truncated at max_samples."""
     lines = sprt_lines(good, bad, producer_risk, consumer_risk)
-    most = _scenario(tables).max_samples
+    most = tables.scenario.max_samples
     return boundary_policy(tables, lines.acceptance_numbers(most), lines.rejection_numbers(most))
 
 
 def single_plan_policy(
-    tables: TabularModel, plan: SingleSamplingPlan, curtailed: bool = False
-) -> TabularPolicy:
+    tables: SamplingModel,
+    plan: SingleSamplingPlan,
+    curtailed: bool = False,
+) -> SamplingPolicy:
     """Return a single sampling plan as a policy.
 
     ``curtailed`` stops when the items still to come cannot change the decision, which leaves the
@@ -144,7 +159,7 @@ def single_plan_policy(
     NoPlanError
         The plan needs more than max_samples items.
     """
-    most = _scenario(tables).max_samples
+    most = tables.scenario.max_samples
     size, c = plan.sample_size, plan.acceptance_number
     if size > most:
         raise NoPlanError(f"sample_size = {size}: at most max_samples = {most}")
@@ -158,10 +173,10 @@ def single_plan_policy(
 
 
 def boundary_policy(
-    tables: TabularModel,
+    tables: SamplingModel,
     acceptance_numbers: NDArray[np.int64],
     rejection_numbers: NDArray[np.int64],
-) -> TabularPolicy:
+) -> SamplingPolicy:
     """Return the policy that accepts at d ≤ acceptance_numbers[n], rejects at d ≥ rejection_numbers[n].
 
     Both shape (max_samples + 1,); between them it inspects one more item.
@@ -171,21 +186,21 @@ def boundary_policy(
     return TabularPolicy.of(tables, np.repeat(actions.astype(np.int64), split))
 
 
-def instructions(solution: Solution) -> str:
+def instructions(optimum: TabularOptimum[SequentialSamplingScenario]) -> str:
     """Return the optimum as an inspector's table: when to accept and when to reject.
 
     A line for each stretch of n over which the two numbers stay the same, as far as more than one
     lot in a million comes.
     """
-    tables = solution.model
-    most = _scenario(tables).max_samples
+    tables = optimum.model
+    most = tables.scenario.max_samples
     split = tables.num_states * 2 // ((most + 1) * (most + 2))
     n, _ = lattice_counts(most)
-    visits = evaluate(tables, solution.policy.probabilities).occupancy.reshape(-1, split)
+    visits = evaluate(tables, optimum.policy.probabilities).occupancy.reshape(-1, split)
     last = int(np.flatnonzero(np.bincount(n, visits.sum(axis=1)) > _RARE).max())
     inspecting = evaluate(tables, np.zeros(tables.num_states, np.int64)).occupancy
     possible = inspecting.reshape(-1, split).sum(axis=1) > 0
-    actions = np.where(possible, solution.policy.actions[::split], -1)
+    actions = np.where(possible, optimum.policy.actions[::split], -1)
     rules = [_rule(actions[n == i]) for i in range(last + 1)]
     lines = ["Inspect one item after another. After n items with d defectives:"]
     begin = 0
@@ -241,23 +256,21 @@ def risks(
     ValueError
         A policy with memory, or one that plays by the last result: it has no table over (n, d).
     """
-    features = None
     if env is None and isinstance(policy, TabularPolicy):
         tables = policy.model
+        player = Player(policy, tables.num_actions, deterministic=deterministic)
     else:
-        inner = getattr(env, "unwrapped", None)
-        if not isinstance(inner, SequentialSamplingEnv):
-            raise TypeError(
-                f"env = {env!r}: the qc_gym/SequentialSampling environment that the policy plays is "
-                "needed, unless the policy is a TabularPolicy"
-            )
-        tables = model(_checked(inner.scenario), inner.observation)
-        if isinstance(inner.scenarios, ScenarioRange):
-            features = inner.scenarios.features(inner.scenario)
-    probabilities = tabulate(policy, tables, features, deterministic)
+        problem = problem_of(env)
+        optimum = problem.optimum
+        if not isinstance(optimum, TabularOptimum):
+            raise TypeError(f"env = {env!r}: {_WANTED}")
+        tables, player = optimum.model, problem.player(policy, deterministic)
+    scenario = tables.scenario
+    if not isinstance(scenario, SequentialSamplingScenario):
+        raise TypeError(f"env = {env!r}: {_WANTED}")
+    probabilities = tabulate(player, tables)
     if probabilities is None or tables.observation != "belief":
         raise ValueError("policy: one without memory that sees beliefs is needed")
-    scenario = _scenario(tables)
     lot_size = scenario.lot_size
     good, bad = design_rates(scenario)
     if p is None:
@@ -268,13 +281,3 @@ def risks(
             else np.arange(int(top * lot_size) + 1) / lot_size
         )
     return Risks.of(probabilities, p, scenario.max_samples, good=good, bad=bad, lot_size=lot_size)
-
-
-def _scenario(tables: TabularModel) -> SequentialSamplingScenario:
-    return _checked(tables.scenario)
-
-
-def _checked(scenario: Scenario) -> SequentialSamplingScenario:
-    if not isinstance(scenario, SequentialSamplingScenario):
-        raise TypeError(f"scenario = {scenario!r}: one of sequential sampling is needed")
-    return scenario

@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
+from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
@@ -83,6 +84,8 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     family: ClassVar[str]
     scenario_type: ClassVar[type[Scenario]]
     action_names: ClassVar[tuple[str, ...]]
+    forbidden_acts_as: ClassVar[int] = 0
+    """The action that the world takes in place of one that it forbids."""
 
     def __init__(
         self,
@@ -107,7 +110,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         self._is_running = False
         self._stream_source: np.random.Generator | None = None
         self._features: NDArray[np.float32] | None = None
-        self._overlay: Any = None
+        self._overlay: Player | None = None
         self._viewer: Any = None
         if isinstance(self.scenarios, Scenario):
             self._set_scenario(self.scenarios)
@@ -213,13 +216,29 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def show_policy(self, policy: Any) -> None:
         """Draw the decisions of ``policy`` behind the episode in the pictures; None draws none.
 
-        ``policy`` has stable-baselines3's ``predict``: an optimum from ``baselines.solve``, a
-        reference policy or a trained model. A family draws it where the observation tells what the
-        picture shows: not with outcome observations, which a map over the states cannot use.
+        ``policy`` is whatever ``baselines.score`` takes: an optimum's, a reference policy, a trained
+        model, a function. A family draws it where the observation tells what the picture shows: not
+        with outcome observations, which a map over the states cannot use, and not a policy with memory.
+        With a range of scenarios, a policy that was made for one of them is drawn when that is played.
+
+        Raises
+        ------
+        TypeError
+            Not a policy.
+        ValueError
+            A policy that was made for another scenario.
         """
-        if policy is not None and not callable(getattr(policy, "predict", None)):
-            raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
-        self._overlay = policy
+        if policy is None:
+            self._overlay = None
+            return
+        player = Player(policy, self.kernel.num_actions, [self._with_features], deterministic=True)
+        is_foreign = isinstance(policy, DesignedPolicy) and policy.scenario != self.scenarios
+        if is_foreign and isinstance(self.scenarios, Scenario):
+            raise ValueError(
+                f"policy of type {type(policy).__name__}: was made for another scenario, "
+                f"{policy.scenario!r}"
+            )
+        self._overlay = player
 
     def render(self) -> Any:
         """Return the picture: text for ``ansi``, uint8 (height, width, 3) for ``rgb_array``."""
@@ -266,22 +285,26 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def _answers(self, states: NDArray[np.void]) -> NDArray[np.int64] | None:
         """Return what the policy shown does in each of the states; None if that cannot be said.
 
-        A forbidden action is shown as action 0.
+        A forbidden action is shown as what it acts as.
         """
-        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
-        if self._overlay is None or self._is_outcome or made_for != self._scenario:
+        player = self._overlay
+        if player is None or self._is_outcome:
             return None  # what to do after an outcome depends on those before it
+        if isinstance(player.policy, DesignedPolicy) and player.policy.scenario != self._scenario:
+            return None
         if len(states) == 0:
             return np.empty(0, np.int64)
         observations, allowed, _ = self.kernel.describe(self._record, states, self.observation)
-        if self._features is not None:
-            extension = np.broadcast_to(self._features, (len(states), len(self._features)))
-            observations = np.concatenate([observations, extension], axis=1)
-        actions, memory = self._overlay.predict(observations, deterministic=True)
+        chosen, memory = player.act(observations, allowed)
         if memory is not None:
             return None
-        chosen = np.asarray(actions, np.int64)
-        return np.where(allowed[np.arange(len(states)), chosen], chosen, 0)
+        return np.where(allowed[np.arange(len(states)), chosen], chosen, self.forbidden_acts_as)
+
+    def _with_features(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return observations as an agent sees them, with the numbers of a drawn scenario."""
+        if self._features is None:
+            return observations
+        return feature_lens(self._features)(observations)
 
     def _advice(self) -> int | None:
         """Return what the policy shown would do now; None if that cannot be said."""

@@ -71,6 +71,7 @@ class SequentialSamplingEnv(QCEnv):
     family = "sampling"
     scenario_type = SequentialSamplingScenario
     action_names = ("inspect", "accept", "reject")
+    forbidden_acts_as = dynamics.REJECT
     _scenario: SequentialSamplingScenario
 
     def _on_reset(self) -> None:
@@ -105,22 +106,15 @@ class SequentialSamplingEnv(QCEnv):
 
         Shape (len(inspected), len(defective)).
         """
-        made_for = getattr(getattr(self._overlay, "model", None), "scenario", self._scenario)
-        if self._overlay is None or self._is_outcome or made_for != self._scenario:
-            return None  # an outcome does not tell (n, d): there is no map over the plane to draw
         n, d = np.meshgrid(inspected, defective, indexing="ij")
         possible = d <= n
         states = np.zeros(int(possible.sum()), self.kernel.state_dtype)
         states["n"], states["d"] = n[possible], d[possible]
-        observations, _, _ = self.kernel.describe(self._record, states, self.observation)
-        if self._features is not None:
-            extension = np.broadcast_to(self._features, (len(states), len(self._features)))
-            observations = np.concatenate([observations, extension], axis=1)
-        actions, _ = self._overlay.predict(observations, deterministic=True)
+        answers = self._answers(states)
+        if answers is None:
+            return None
         regions = np.full(n.shape, -1, np.int64)
-        regions[possible] = actions
-        at_the_end = n == self._scenario.max_samples
-        regions[at_the_end & (regions == dynamics.INSPECT)] = dynamics.REJECT
+        regions[possible] = answers
         return regions
 
 

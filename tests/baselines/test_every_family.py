@@ -54,6 +54,6 @@ def test_a_regret_is_told_by_its_states(env_id: str) -> None:
     if np.isfinite(score.regret):
         total = sum(row.regret for row in rows)
         # Simulated where the optimum is not a table: 10,000 episodes.
-        rel = 1e-6 if isinstance(baselines.solve(env), baselines.Solution) else 0.1
+        rel = 1e-6 if isinstance(baselines.solve(env), baselines.TabularOptimum) else 0.1
         assert total == pytest.approx(score.regret, rel=rel, abs=1e-9)
     assert all(row.state and row.policy and row.optimum for row in rows)

@@ -15,14 +15,11 @@ from strategies import scenarios
 
 import baselines
 from baselines.core.model import TabularModel
-from baselines.core.policy import (
-    Policy,
-    TabularPolicy,
-    constant_policy,
-    tabulate,
-    uniform_policy,
-)
+from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
+from baselines.core.policy import tabulate as tabulate_player
 from baselines.sampling.model import model as make_tables
+from qc_gym.core import policy as asking
+from qc_gym.core.policy import Player, Policy, feature_lens
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -53,6 +50,16 @@ def tables_of(scenario: Any = SMALL, observation: str = "belief") -> TabularMode
     parsed = SequentialSamplingScenario.parse(scenario)
     assert isinstance(parsed, SequentialSamplingScenario)
     return make_tables(parsed, observation)
+
+
+def tabulate(
+    policy: Any,
+    tables: TabularModel,
+    features: np.ndarray | None = None,
+    deterministic: bool | None = None,
+) -> np.ndarray | None:
+    lenses = [] if features is None else [feature_lens(features)]
+    return tabulate_player(Player(policy, 3, lenses, deterministic=deterministic), tables)
 
 
 def lattice(most: int) -> list[tuple[int, int]]:
@@ -318,14 +325,15 @@ def test_a_users_rule_is_tabulated_at_every_count() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 91, 1000])
-def test_batches_ask_for_every_state_once(batch_size: int) -> None:
+def test_batches_ask_for_every_state_once(batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking, "_BATCH", batch_size)
     tables, rule = tables_of(), Rule()
     assert tables.num_states == 91
     whole = tabulate(Rule(), tables)
-    np.testing.assert_array_equal(tabulate(rule, tables, batch_size=batch_size), whole)
-    # The first question is whether it has memory, the third whether it repeats its first answer.
-    asked = [rule.asked[1], *rule.asked[3:]]
-    np.testing.assert_array_equal(rule.asked[2], rule.asked[1])
+    np.testing.assert_array_equal(tabulate(rule, tables), whole)
+    # The first question is whether it has memory, the last whether it repeats its first answers.
+    asked = rule.asked[1:-1]
+    np.testing.assert_array_equal(rule.asked[-1], tables.observations)
     assert max(map(len, asked)) <= batch_size
     np.testing.assert_array_equal(np.concatenate(asked), tables.observations)
 
@@ -349,12 +357,15 @@ class Soft(Rule):
         return (0.1 / 3 + 0.9 * np.eye(3)[actions]).astype(np.float32)
 
 
-def test_drawing_policies_are_asked_for_their_probabilities() -> None:
+def test_drawing_policies_are_asked_for_their_probabilities(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     tables = tables_of()
     hard = tabulate(Rule(), tables)
     assert hard is not None
     for batch_size in (10, 65_536):
-        soft = tabulate(Soft(), tables, deterministic=False, batch_size=batch_size)
+        monkeypatch.setattr(asking, "_BATCH", batch_size)
+        soft = tabulate(Soft(), tables, deterministic=False)
         assert soft is not None
         np.testing.assert_allclose(soft, 0.1 / 3 + 0.9 * hard, atol=1e-7)
         np.testing.assert_allclose(soft.sum(axis=1), 1.0, rtol=1e-15)
@@ -389,8 +400,11 @@ class MaskedByKeyword(Masked):
 
 @pytest.mark.parametrize("policy", [Masked(), MaskedByKeyword()], ids=["argument", "keyword"])
 @pytest.mark.parametrize("batch_size", [5, 65_536])
-def test_masks_are_given_to_a_policy_that_takes_them(policy: Any, batch_size: int) -> None:
-    probabilities = tabulate(policy, tables_of(), batch_size=batch_size)
+def test_masks_are_given_to_a_policy_that_takes_them(
+    policy: Any, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "_BATCH", batch_size)
+    probabilities = tabulate(policy, tables_of())
     expected = np.eye(3)[[INSPECT if n < 12 else REJECT for n, _ in lattice(12)]]
     np.testing.assert_array_equal(probabilities, expected)
 
@@ -432,7 +446,7 @@ def test_a_policy_made_for_the_same_observations_is_looked_up() -> None:
         np.testing.assert_array_equal(likeliest, np.eye(3)[policy.actions])
 
 
-@pytest.mark.parametrize("thing", [None, 3, lambda observation: 0, np.zeros((91, 3))])
+@pytest.mark.parametrize("thing", [None, 3, np.zeros((91, 3)), Rule])
 def test_what_cannot_predict_is_no_policy(thing: Any) -> None:
     with pytest.raises(TypeError, match="predict"):
         tabulate(thing, tables_of())

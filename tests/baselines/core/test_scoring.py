@@ -17,8 +17,10 @@ from stub_policies import Remembering
 import baselines
 from baselines.core.certificate import Certificate, OracleError, Simulation
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
-from baselines.core.scoring import Score, score_by_simulation, score_exactly, solve_model
+from baselines.core.scoring import Score, worth_by_simulation
+from baselines.sampling import SamplingOptimum
 from baselines.sampling.model import model as make_tables
+from qc_gym.core.policy import Player
 from qc_gym.sampling.env import SequentialSamplingVectorEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
@@ -239,7 +241,7 @@ def test_the_optimum_with_memory_has_no_regret_and_no_error(name: str) -> None:
     """What it sees is the outcome only; it is not the table that the score knows."""
     scenario = SequentialSamplingScenario.parse(name)
     assert isinstance(scenario, SequentialSamplingScenario)
-    policy = solve_model(make_tables(scenario, "outcome")).policy
+    policy = SamplingOptimum.of(make_tables(scenario, "outcome")).policy
     score = baselines.score(make_env(name, "outcome"), policy, episodes=500)
     assert not score.exact
     assert (score.regret, score.stderr, score.normalised) == (0.0, 0.0, 1.0)
@@ -348,7 +350,9 @@ def test_simulated_scores_need_a_same_step_reset() -> None:
     solution = baselines.solve(make_env())
     env = SequentialSamplingVectorEnv(2, scenario, autoreset_mode=AutoresetMode.NEXT_STEP)
     with pytest.raises(ValueError, match="SAME_STEP"):
-        score_by_simulation(solution, Remembering(Rule()), env, 10, 0, True)
+        worth_by_simulation(
+            solution.gaps, solution.stakes, Player(Remembering(Rule()), 3), env, 10, 0
+        )
 
 
 # --- ranges of scenarios -----------------------------------------------------------------------
@@ -450,7 +454,12 @@ def test_wrapped_and_vector_environments_ask_the_same() -> None:
 
 def test_what_has_no_optimum_is_an_error_that_says_so() -> None:
     cheap = {**SMALL, "inspection_cost": 0.1}
-    strangers = [gym.make("CartPole-v1"), None, ID, SequentialSamplingScenario.parse(SMALL)]
+    strangers = [
+        gym.make("CartPole-v1"),
+        None,
+        "CartPole-v1",
+        SequentialSamplingScenario.parse(SMALL),
+    ]
     for stranger in strangers:
         for ask in (baselines.solve, baselines.certify, baselines.reference_policies):
             with pytest.raises(TypeError, match="environment of qc_gym"):
@@ -472,41 +481,46 @@ def test_what_has_no_optimum_is_an_error_that_says_so() -> None:
 # --- a wrong optimum is noticed ----------------------------------------------------------------
 
 
+def with_value(optimum: SamplingOptimum, value: float) -> SamplingOptimum:
+    return replace(optimum, solution=replace(optimum.solution, value=value))
+
+
 def test_a_regret_below_zero_is_an_error_and_not_a_zero() -> None:
     solution = baselines.solve(make_env())
     best = solution.policy.probabilities
-    assert score_exactly(solution, best).regret == 0.0
+    assert solution.worth(best).regret == 0.0
     for lie in (1e-6, 1.0):
         with pytest.raises(OracleError, match="negative"):
-            score_exactly(replace(solution, value=solution.value - lie), best)
+            with_value(solution, solution.value - lie).worth(best)
 
 
 def test_a_regret_that_is_not_the_sum_of_gaps_is_an_error() -> None:
     solution = baselines.solve(make_env())
     random = uniform_policy(solution.model).probabilities
-    assert score_exactly(solution, random).regret > 0
-    better = replace(solution, value=solution.value + 1e-6)
+    assert solution.worth(random).regret > 0
+    better = with_value(solution, solution.value + 1e-6)
     with pytest.raises(OracleError, match="sum of gaps"):
-        score_exactly(better, random)
-    optimum = solution.optimum
+        better.worth(random)
+    optimum = solution.solution
     action_values = optimum.action_values.copy()
     action_values[0] += 1e-6
-    wrong = replace(solution, optimum=replace(optimum, action_values=action_values))
+    wrong = replace(solution, solution=replace(optimum, action_values=action_values))
     with pytest.raises(OracleError, match="sum of gaps"):
-        score_exactly(wrong, random)
+        wrong.worth(random)
 
 
 def test_a_gap_below_zero_along_an_episode_is_an_error() -> None:
     solution = baselines.solve(make_env())
-    optimum = solution.optimum
-    wrong = replace(solution, optimum=replace(optimum, values=optimum.values - 1e-6))
+    optimum = solution.solution
+    wrong = replace(solution, solution=replace(optimum, values=optimum.values - 1e-6))
     env = SequentialSamplingVectorEnv(
         4, SequentialSamplingScenario.parse(SMALL), autoreset_mode=AutoresetMode.SAME_STEP
     )
-    policy = Remembering(solution.policy)
-    assert score_by_simulation(solution, policy, env, 40, 0, True).regret == 0.0
+    player = Player(Remembering(solution.policy), 3)
+    found = worth_by_simulation(solution.gaps, solution.stakes, player, env, 40, 0)
+    assert found.regret == 0.0
     with pytest.raises(OracleError, match="gaps"):
-        score_by_simulation(wrong, policy, env, 40, 0, True)
+        worth_by_simulation(wrong.gaps, wrong.stakes, player, env, 40, 0)
 
 
 def test_an_environment_in_a_state_that_the_model_lacks_is_an_error() -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from baselines.core.model import TabularModel
+from baselines.core.process import DecisionProcess
 from baselines.core.solver import (
     Evaluation,
     ImproperPolicyError,
-    Optimum,
+    Solution,
     as_probabilities,
     bellman_residual,
     evaluate,
@@ -32,17 +32,13 @@ def make_model(
     moves: Moves,
     allowed: Any = None,
     start: Mapping[int, float] | None = None,
-) -> TabularModel:
+) -> DecisionProcess:
     """Return the model with ``moves[state, action]`` = pairs of a next state and its probability."""
     rewards = np.array(rewards, float)
     start = start or {0: 1.0}
     outcomes = [moves.get(pair, ENDS) for pair in np.ndindex(*rewards.shape)]
     flat = [outcome for some in outcomes for outcome in some]
-    return TabularModel(
-        kernel=None,  # type: ignore[arg-type]  # solve and evaluate ask for the tables only
-        scenario=None,  # type: ignore[arg-type]
-        observation="belief",
-        make_states=lambda: np.zeros(len(rewards), [("state", int)]),
+    return DecisionProcess(
         rewards=rewards,
         allowed=np.ones(rewards.shape, bool) if allowed is None else np.array(allowed, bool),
         first=np.cumsum([0, *map(len, outcomes)], dtype=np.int64),
@@ -59,7 +55,7 @@ def models(
     cyclic: bool | None = None,
     num_states: st.SearchStrategy[int] = SIZES,
     always_ends: bool = True,
-) -> TabularModel:
+) -> DecisionProcess:
     """Draw a small model, with masks and several initial states.
 
     ``always_ends``: every action ends the episode with a chance of at least 1/10, so that every
@@ -93,7 +89,7 @@ def models(
 
 
 @st.composite
-def models_with_policy(draw: st.DrawFn, **kwargs: Any) -> tuple[TabularModel, np.ndarray]:
+def models_with_policy(draw: st.DrawFn, **kwargs: Any) -> tuple[DecisionProcess, np.ndarray]:
     """Draw a model and a policy, deterministic or not, that may take forbidden actions."""
     model = draw(models(**kwargs))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
@@ -108,7 +104,7 @@ def models_with_policy(draw: st.DrawFn, **kwargs: Any) -> tuple[TabularModel, np
 # --- independent computations ------------------------------------------------------------------
 
 
-def outcomes_of(model: TabularModel, state: int, action: int) -> list[tuple[int, float]]:
+def outcomes_of(model: DecisionProcess, state: int, action: int) -> list[tuple[int, float]]:
     begin, end = model.first[state * model.num_actions + action :][:2]
     return list(
         zip(
@@ -119,12 +115,12 @@ def outcomes_of(model: TabularModel, state: int, action: int) -> list[tuple[int,
     )
 
 
-def backed_up(model: TabularModel, values: Sequence[float], state: int, action: int) -> float:
+def backed_up(model: DecisionProcess, values: Sequence[float], state: int, action: int) -> float:
     following = sum(p * values[successor] for successor, p in outcomes_of(model, state, action))
     return float(model.rewards[state, action]) + following
 
 
-def value_iteration(model: TabularModel) -> list[float]:
+def value_iteration(model: DecisionProcess) -> list[float]:
     """Return optimal values by sweeps in plain Python, until one changes nothing beyond 1e-12."""
     values = [0.0] * model.num_states
     for _ in range(100_000):
@@ -143,7 +139,7 @@ def value_iteration(model: TabularModel) -> list[float]:
     raise AssertionError("value iteration did not settle")
 
 
-def dense(model: TabularModel, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def dense(model: DecisionProcess, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a policy's chances of moving (S, S), expected rewards (S,) and start (S,)."""
     if policy.ndim == 1:
         policy = np.eye(model.num_actions)[policy]
@@ -157,7 +153,7 @@ def dense(model: TabularModel, policy: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return moves, (policy * model.rewards).sum(axis=1), start
 
 
-def dense_values(model: TabularModel, policy: np.ndarray) -> np.ndarray:
+def dense_values(model: DecisionProcess, policy: np.ndarray) -> np.ndarray:
     moves, rewards, _ = dense(model, policy)
     return np.linalg.solve(np.eye(len(moves)) - moves, rewards)
 
@@ -178,12 +174,12 @@ def is_proper(moves: np.ndarray) -> np.ndarray:
     return ~(reaches & endless).any(axis=1)
 
 
-def deterministic_policies(model: TabularModel, masked: bool = True) -> Iterator[np.ndarray]:
+def deterministic_policies(model: DecisionProcess, masked: bool = True) -> Iterator[np.ndarray]:
     choices = model.allowed if masked else np.ones_like(model.allowed)
     return map(np.array, itertools.product(*(np.flatnonzero(row) for row in choices)))
 
 
-def paths(model: TabularModel, policy: np.ndarray) -> Iterator[tuple[float, float, list[int]]]:
+def paths(model: DecisionProcess, policy: np.ndarray) -> Iterator[tuple[float, float, list[int]]]:
     """Yield (probability, return, states) of every path of an acyclic model."""
 
     def follow(state: int, chance: float, total: float, seen: list[int]) -> Iterator[Any]:
@@ -201,7 +197,7 @@ def paths(model: TabularModel, policy: np.ndarray) -> Iterator[tuple[float, floa
         yield from follow(int(state), float(chance), 0.0, [])
 
 
-def shuffled(model: TabularModel, order: Sequence[int]) -> TabularModel:
+def shuffled(model: DecisionProcess, order: Sequence[int]) -> DecisionProcess:
     """Return the same model with state ``order[i]`` as state i."""
     new = {old: i for i, old in enumerate(order)}
     moves = {
@@ -220,7 +216,7 @@ def shuffled(model: TabularModel, order: Sequence[int]) -> TabularModel:
 
 @quick
 @given(model=models())
-def test_optimum_is_the_limit_of_value_iteration(model: TabularModel) -> None:
+def test_optimum_is_the_limit_of_value_iteration(model: DecisionProcess) -> None:
     values = value_iteration(model)
     optimum = solve(model)
     np.testing.assert_allclose(optimum.values, values, rtol=1e-10, atol=1e-10)
@@ -236,7 +232,7 @@ def test_optimum_is_the_limit_of_value_iteration(model: TabularModel) -> None:
 
 @quick
 @given(model=models(num_states=st.integers(1, 4)))
-def test_optimum_is_the_best_of_all_deterministic_policies(model: TabularModel) -> None:
+def test_optimum_is_the_best_of_all_deterministic_policies(model: DecisionProcess) -> None:
     each = np.array([dense_values(model, policy) for policy in deterministic_policies(model)])
     optimum = solve(model)
     np.testing.assert_allclose(optimum.values, each.max(axis=0), rtol=1e-10, atol=1e-10)
@@ -247,7 +243,9 @@ def test_optimum_is_the_best_of_all_deterministic_policies(model: TabularModel) 
 
 @quick
 @given(model=models(cyclic=True, num_states=st.integers(1, 4), always_ends=False))
-def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(model: TabularModel) -> None:
+def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(
+    model: DecisionProcess,
+) -> None:
     best = np.full(model.num_states, -np.inf)
     for policy in deterministic_policies(model):
         moves, rewards, _ = dense(model, policy)
@@ -266,7 +264,7 @@ def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(model: Tabu
 @quick
 @given(model=models())
 def test_gaps_of_allowed_actions_are_not_negative_and_zero_for_the_best(
-    model: TabularModel,
+    model: DecisionProcess,
 ) -> None:
     optimum = solve(model)
     gaps = optimum.gaps()
@@ -277,7 +275,7 @@ def test_gaps_of_allowed_actions_are_not_negative_and_zero_for_the_best(
 @quick
 @given(model=models(), data=st.data())
 def test_bellman_residual_is_the_largest_violation(
-    model: TabularModel, data: st.DataObject
+    model: DecisionProcess, data: st.DataObject
 ) -> None:
     optimum = solve(model)
     assert bellman_residual(model, optimum) <= 1e-12 * max(1.0, np.abs(optimum.values).max())
@@ -301,7 +299,7 @@ def test_bellman_residual_is_the_largest_violation(
 
 @quick
 @given(model=models())
-def test_ties_change_no_value(model: TabularModel) -> None:
+def test_ties_change_no_value(model: DecisionProcess) -> None:
     """Every action twice: the same values, and any mixture of the copies is worth the same."""
     moves = {
         (state, action): outcomes_of(model, state, action % model.num_actions)
@@ -352,7 +350,9 @@ def test_a_better_action_that_is_forbidden_is_valued_and_not_taken() -> None:
 
 @quick
 @given(model=models(cyclic=False), data=st.data())
-def test_numbering_of_the_states_does_not_matter(model: TabularModel, data: st.DataObject) -> None:
+def test_numbering_of_the_states_does_not_matter(
+    model: DecisionProcess, data: st.DataObject
+) -> None:
     order = data.draw(st.permutations(range(model.num_states)))
     other = shuffled(model, order)
     assert model.is_ordered
@@ -377,7 +377,7 @@ def test_numbering_of_the_states_does_not_matter(model: TabularModel, data: st.D
 @quick
 @given(drawn=models_with_policy())
 def test_values_and_occupancy_solve_the_dense_equations(
-    drawn: tuple[TabularModel, np.ndarray],
+    drawn: tuple[DecisionProcess, np.ndarray],
 ) -> None:
     model, policy = drawn
     result = evaluate(model, policy)
@@ -394,7 +394,7 @@ def test_values_and_occupancy_solve_the_dense_equations(
 @quick
 @given(drawn=models_with_policy(cyclic=False, num_states=st.integers(1, 4)))
 def test_an_acyclic_model_is_the_sum_over_its_paths(
-    drawn: tuple[TabularModel, np.ndarray],
+    drawn: tuple[DecisionProcess, np.ndarray],
 ) -> None:
     model, policy = drawn
     value, visits, length = 0.0, np.zeros(model.num_states), 0.0
@@ -411,7 +411,7 @@ def test_an_acyclic_model_is_the_sum_over_its_paths(
 
 @quick
 @given(model=models(), seed=st.integers(0, 999))
-def test_actions_are_probabilities_of_one(model: TabularModel, seed: int) -> None:
+def test_actions_are_probabilities_of_one(model: DecisionProcess, seed: int) -> None:
     actions = np.random.default_rng(seed).integers(0, model.num_actions, model.num_states)
     one, two = evaluate(model, actions), evaluate(model, np.eye(model.num_actions)[actions])
     assert one.value == two.value
@@ -422,7 +422,7 @@ def test_actions_are_probabilities_of_one(model: TabularModel, seed: int) -> Non
 @quick
 @given(drawn=models_with_policy(), share=st.floats(0, 1))
 def test_a_coin_tossed_before_the_episode_mixes_values(
-    drawn: tuple[TabularModel, np.ndarray], share: float
+    drawn: tuple[DecisionProcess, np.ndarray], share: float
 ) -> None:
     """Occupancies mix linearly; the policy that visits and acts in the mixed proportions, too."""
     model, policy = drawn
@@ -443,7 +443,7 @@ def test_a_coin_tossed_before_the_episode_mixes_values(
 
 @quick
 @given(drawn=models_with_policy())
-def test_regret_is_the_sum_of_gaps_over_visits(drawn: tuple[TabularModel, np.ndarray]) -> None:
+def test_regret_is_the_sum_of_gaps_over_visits(drawn: tuple[DecisionProcess, np.ndarray]) -> None:
     model, policy = drawn
     optimum, result = solve(model), evaluate(model, policy)
     gap = (as_probabilities(model, policy) * optimum.gaps()).sum(axis=1)
@@ -457,7 +457,7 @@ def test_regret_is_the_sum_of_gaps_over_visits(drawn: tuple[TabularModel, np.nda
 
 @quick
 @given(model=models())
-def test_policies_over_allowed_actions_have_no_negative_regret(model: TabularModel) -> None:
+def test_policies_over_allowed_actions_have_no_negative_regret(model: DecisionProcess) -> None:
     optimum = solve(model)
     uniform = model.allowed / model.allowed.sum(axis=1, keepdims=True)
     result = evaluate(model, uniform)
@@ -567,7 +567,7 @@ def test_a_state_from_which_no_policy_ends_is_named() -> None:
 @quick
 @given(drawn=models_with_policy(cyclic=True, always_ends=False))
 def test_policies_that_may_pay_for_ever_are_found(
-    drawn: tuple[TabularModel, np.ndarray],
+    drawn: tuple[DecisionProcess, np.ndarray],
 ) -> None:
     """All rewards are losses here: what may not end has value −inf, the rest the dense solution."""
     model, policy = drawn
@@ -726,5 +726,5 @@ def test_a_large_model_without_structure() -> None:
 
 def test_results_are_plain_records() -> None:
     model = make_model([[-1.0]], {})
-    assert isinstance(solve(model), Optimum)
+    assert isinstance(solve(model), Solution)
     assert isinstance(evaluate(model, np.array([0])), Evaluation)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from lots import ID, brute_force, parse, small_lot, small_scenarios
 
 import baselines
-from baselines.lot import LotSizes, LotSolution, bracket, lemma_1, lot_of
+from baselines.lot import LotOptimum, LotSizes, bracket, lemma_1, lot_of
 from baselines.lot.belief import reach
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::qc_gym.lot.scenario.InspectionN
 PRESETS = list(InspectOrStopScenario.presets)
 
 
-def solved(source: object, observation: str = "belief") -> LotSolution:
+def solved(source: object, observation: str = "belief") -> LotOptimum:
     solution = baselines.solve(gym.make(ID, scenario=source, observation=observation))
-    assert isinstance(solution, LotSolution)
+    assert isinstance(solution, LotOptimum)
     return solution
 
 

@@ -10,15 +10,16 @@ from hypothesis import strategies as st
 from lots import ID, brute_force, parse, small_lot, small_scenarios
 
 import baselines
-from baselines.core.scoring import score_by_simulation
+from baselines.core.scoring import worth_by_simulation
 from baselines.lot import (
     LastResult,
+    LotOptimum,
     LotSizes,
-    LotSolution,
     PaperAlgorithm,
     averaged_beliefs,
     lot_policy,
 )
+from qc_gym.core.policy import Player
 from qc_gym.lot.env import InspectOrStopVectorEnv
 from qc_gym.lot.scenario import InspectOrStopScenario
 
@@ -49,9 +50,9 @@ class Forgetful(Foreign):
         return actions, np.zeros(len(actions))
 
 
-def solved(source: object, observation: str = "belief") -> LotSolution:
+def solved(source: object, observation: str = "belief") -> LotOptimum:
     solution = baselines.solve(gym.make(ID, scenario=source, observation=observation))
-    assert isinstance(solution, LotSolution)
+    assert isinstance(solution, LotOptimum)
     return solution
 
 
@@ -211,7 +212,9 @@ def test_the_error_of_a_simulated_score_vanishes_towards_the_optimum() -> None:
             return solution.thresholds(size) + shift
 
         policy = lot_policy(scenario, "belief", 30, rule)
-        score = score_by_simulation(solution, policy, arena, 2048, 1, True)
+        score = worth_by_simulation(
+            solution.gaps, solution.stakes, Player(policy, 2), arena, 2048, 1
+        )
         errors.append(score.stderr)
     assert errors[0] > 0.0
     assert errors[1] < 0.3 * errors[0]
@@ -398,7 +401,9 @@ def test_a_drawing_policy_of_the_package_is_played_as_it_draws() -> None:
     rows = baselines.disagreements(env, policy, top=10**6, episodes=4096)
     assert {row.policy for row in rows} == {"stop", "inspect"}
     arena = InspectOrStopVectorEnv(256, parse("table-16"), autoreset_mode="SameStep")
-    played = score_by_simulation(solved("table-16"), policy, arena, 4096, 9, False)
+    optimum = solved("table-16")
+    player = Player(policy, 2, deterministic=False)
+    played = worth_by_simulation(optimum.gaps, optimum.stakes, player, arena, 4096, 9)
     exact = baselines.score(env, policy)
     error = 4 * np.sqrt(2) * played.stderr  # both are simulated, with other draws
     assert sum(row.regret for row in rows) == pytest.approx(played.regret, abs=error)

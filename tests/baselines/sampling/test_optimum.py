@@ -20,12 +20,11 @@ from strategies import scenario_ranges, scenarios
 
 import baselines
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
-from baselines.core.scoring import solve_model
 from baselines.core.solver import bellman_residual, solve
 from baselines.sampling import (
+    SamplingOptimum,
     SingleSamplingPlan,
     boundary_policy,
-    reference_policies,
     risks,
     single_plan_policy,
     sprt_policy,
@@ -792,7 +791,7 @@ def test_reference_policies_of_a_certain_prior_are_made_or_left_out() -> None:
     scenario = parse("aql10-beta", prior=prior, max_samples=10)
     tables = make_tables(scenario)
     optimum = solve(tables).value
-    for policy in reference_policies(solve_model(tables)).values():
+    for policy in SamplingOptimum.of(tables).references().values():
         assert baselines.evaluate(tables, policy.probabilities).value <= optimum + 1e-12
     found = risks(TabularPolicy.of(tables, solve(tables).actions), p=[0.5])
     assert found.good is not None

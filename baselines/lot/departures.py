@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.disagreements import Disagreement
-from baselines.core.policy import Policy
 from baselines.core.scoring import play
-from baselines.lot.solution import LotSolution
+from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
+
+if TYPE_CHECKING:
+    from baselines.lot.solution import LotOptimum
 
 _BANDS = 10
 """In so many parts of the longest lot departures are told apart."""
@@ -19,14 +21,8 @@ _WORDS = {False: ("stop", "inspect"), True: ("end production", "produce")}
 """The two actions, by whether the lot is still being produced."""
 
 
-def disagreements(
-    solution: LotSolution,
-    policy: Any,
-    env: QCVectorEnv,
-    episodes: int,
-    seed: int,
-    deterministic: bool,
-    features: NDArray[np.float32] | None = None,
+def departures(
+    optimum: LotOptimum, player: Player, arena: QCVectorEnv, episodes: int, seed: int
 ) -> list[Disagreement]:
     """Return a policy's departures from the optimum along simulated episodes, the costliest first.
 
@@ -37,34 +33,23 @@ def disagreements(
 
     Parameters
     ----------
-    env
+    arena
         A vector environment of the scenario with ``SAME_STEP`` autoreset.
     episodes
         Number of episodes; rounded up to a multiple of the number of sub-environments.
-    features
-        Numbers that the policy sees appended to the observations, (m,).
-
-    Raises
-    ------
-    TypeError
-        Not a policy.
     """
-    if not isinstance(policy, Policy):
-        raise TypeError(f"policy = {policy!r}: an object with a method predict() is needed")
-    states, actions, gaps = _departures(
-        solution, policy, env, episodes, seed, deterministic, features
-    )
+    states, actions, gaps = _costly(optimum, player, arena, episodes, seed)
     if len(states) == 0:
         return []
     producing = states["is_producing"]
     band = _BANDS * np.where(producing, states["lot_size"], states["n"])
-    band //= solution.scenario.longest_lot
+    band //= optimum.scenario.longest_lot
     groups, member = np.unique(
         np.stack([producing, actions, band], axis=1), axis=0, return_inverse=True
     )
-    played = -(-episodes // env.num_envs) * env.num_envs
+    played = -(-episodes // arena.num_envs) * arena.num_envs
     regrets = np.bincount(member, gaps) / played
-    told = np.flatnonzero(regrets > solution.upper - solution.lower)
+    told = np.flatnonzero(regrets > optimum.upper - optimum.lower)
     rows = []
     for i in told[np.argsort(-regrets[told], kind="stable")]:
         of_group = states[member == i]
@@ -83,17 +68,16 @@ def disagreements(
     return rows
 
 
-def _departures(
-    solution: LotSolution, policy: Policy, env: QCVectorEnv, episodes: int, *played_with: Any
-) -> tuple[NDArray[np.void], NDArray[np.integer], NDArray[np.float64]]:
+def _costly(
+    optimum: LotOptimum, player: Player, arena: QCVectorEnv, episodes: int, seed: int
+) -> tuple[NDArray[np.void], NDArray[np.int64], NDArray[np.float64]]:
     """Return the state, action and gap, each (B,), of every decision that costs something."""
-    states = [env.states[:0]]
-    actions: list[NDArray[np.integer]] = [np.zeros(0, np.int64)]
-    gaps = [np.zeros(0)]
-    for answer, _, active in play(policy, env, episodes, *played_with):
-        lost = np.where(active, solution.gaps(env.states, answer), 0.0)
+    states = [arena.states[:0]]
+    actions, gaps = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for answer, _, active in play(player, arena, episodes, seed):
+        lost = np.where(active, optimum.gaps(arena.states, answer), 0.0)
         wrong = lost > 0.0
-        states.append(env.states[wrong])
+        states.append(arena.states[wrong])
         actions.append(answer[wrong])
         gaps.append(lost[wrong])
     return np.concatenate(states), np.concatenate(actions), np.concatenate(gaps)

@@ -1,0 +1,53 @@
+"""The optimum of an assembly tree, and what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from baselines.assembly.instructions import action_in_words, instructions, state_in_words
+from baselines.assembly.model import model
+from baselines.assembly.reference import designs
+from baselines.core.family import Family
+from baselines.core.references import Reference
+from baselines.core.tabular import TabularOptimum
+from qc_gym.assembly.env import AssemblyEnv
+from qc_gym.assembly.scenario import AssemblyScenario
+from qc_gym.core.policy import Player
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class AssemblyOptimum(TabularOptimum[AssemblyScenario]):
+    """The optimum of an assembly tree, on the belief states that can be reached."""
+
+    def designs(self) -> Mapping[str, Reference]:
+        """Return a plant's policies; see :func:`baselines.assembly.reference.designs`."""
+        return designs(self.model)
+
+    def describe_state(self, row: int) -> str:
+        """Return what is asked in a state, in words."""
+        return state_in_words(self.model, row)
+
+    def describe_action(self, row: int, action: int) -> str:
+        """Return what an answer does in a state, in words."""
+        return action_in_words(self.model, row, action)
+
+    def instructions(self) -> str:
+        """Return the optimum as numbered steps."""
+        return instructions(self)
+
+    def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
+        """Return the diagram of the optimum's steps."""
+        from baselines.assembly.figures import figures  # matplotlib is slow to import
+
+        return figures(self, policies)
+
+
+def solve(scenario: AssemblyScenario, observation: str = "belief") -> AssemblyOptimum:
+    """Return the optimum of an assembly tree."""
+    return AssemblyOptimum.of(model(scenario, observation))
+
+
+FAMILY = Family(AssemblyEnv, solve)

@@ -1,0 +1,86 @@
+"""The contract between the generic code and a family of environments.
+
+A family brings one object, its :class:`Family`, named where its environment is registered
+(``qc_gym.register``). It says which environment it is about and gives the function that solves a
+scenario. All else is asked of the :class:`~baselines.core.optimum.Optimum` that this returns: scores,
+gaps, references, words and pictures.
+
+To add a family with tables: subclass :class:`~baselines.core.tabular.TabularOptimum` with ``designs``,
+``describe_state``, ``describe_action``, ``instructions`` and ``figures``, and give
+
+    def solve(scenario: CoinScenario, observation: str = "belief") -> CoinOptimum:
+        return CoinOptimum.of(model(scenario, observation))
+
+    FAMILY = Family(CoinEnv, solve)
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Generic
+
+from baselines.core.model import ScenarioT_co
+from baselines.core.optimum import Optimum
+from qc_gym.core.env import QCEnv
+from qc_gym.core.registry import registration_of
+from qc_gym.core.scenario import Scenario
+from qc_gym.core.vector import QCVectorEnv, vector_type
+
+
+@dataclass(frozen=True)
+class Family(Generic[ScenarioT_co]):
+    """What a family of environments brings.
+
+    Attributes
+    ----------
+    environment
+        Its scalar environment.
+    solve
+        Returns the optimum of a scenario with an observation, ``"belief"`` or ``"outcome"``.
+    """
+
+    environment: type[QCEnv]
+    solve: Callable[[ScenarioT_co, str], Optimum[ScenarioT_co]]
+
+    def arena(self, num_envs: int, scenario: Scenario, observation: str) -> QCVectorEnv:
+        """Return the vector environment in which policies are simulated."""
+        return vector_type(self.environment)(
+            num_envs, scenario, observation, autoreset_mode="SameStep"
+        )
+
+
+def family_of(env_type: type[QCEnv]) -> Family[Scenario]:
+    """Return the family of an environment.
+
+    Raises
+    ------
+    LookupError
+        The environment is not registered.
+    TypeError
+        Its registration names something else than a family.
+    """
+    return _family(registration_of(env_type).family)
+
+
+def optimum_of(env_type: type[QCEnv], scenario: Scenario, observation: str) -> Optimum[Scenario]:
+    """Return the optimum of a scenario, checked; the last few are kept."""
+    return _optimum(registration_of(env_type).family, scenario, observation)
+
+
+@cache
+def _family(path: str) -> Family[Scenario]:
+    module, _, name = path.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    if not isinstance(found, Family):
+        raise TypeError(f"{path} = {found!r}: a baselines.Family is needed")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _optimum(path: str, scenario: Scenario, observation: str) -> Optimum[Scenario]:
+    optimum = _family(path).solve(scenario, observation)
+    optimum.check()
+    return optimum

@@ -1,0 +1,221 @@
+"""Optima that are exact on tables of decision states."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.certificate import Certificate, OracleError, simulate
+from baselines.core.disagreements import Disagreement, largest_terms, simulated_flow
+from baselines.core.model import ScenarioT_co, TabularModel
+from baselines.core.optimum import Optimum
+from baselines.core.policy import TabularPolicy, constant_policy, tabulate, uniform_policy
+from baselines.core.references import Reference, References
+from baselines.core.scoring import ROUNDING, Worth
+from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
+from qc_gym.core.policy import Player
+from qc_gym.core.vector import QCVectorEnv
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TabularOptimum(Optimum[ScenarioT_co]):
+    """The optimum of a family whose decision states are few enough for tables.
+
+    A family subclasses it: :meth:`describe_state` and :meth:`describe_action` say its states and
+    actions in words, :meth:`designs` gives its reference policies.
+
+    Attributes
+    ----------
+    model
+        The tables.
+    solution
+        Optimal values, action values and actions on them.
+    """
+
+    model: TabularModel[ScenarioT_co]
+    solution: Solution
+
+    @classmethod
+    def of(cls, model: TabularModel[ScenarioT_co]) -> Self:
+        """Return the optimum of tables."""
+        return cls(model, solve(model))
+
+    @property
+    def scenario(self) -> ScenarioT_co:  # type: ignore[override]
+        """The scenario solved."""
+        return self.model.scenario
+
+    @property
+    def observation(self) -> str:  # type: ignore[override]
+        """Which observation the environment shows."""
+        return self.model.observation
+
+    @property
+    def value(self) -> float:
+        """Optimal expected return of an episode, in money."""
+        return self.solution.value
+
+    @property
+    def lower(self) -> float:
+        """The value: it is exact."""
+        return self.value
+
+    @property
+    def upper(self) -> float:
+        """The value: it is exact."""
+        return self.value
+
+    @cached_property
+    def policy(self) -> TabularPolicy[ScenarioT_co]:
+        """An optimal policy."""
+        return TabularPolicy.of(self.model, self.solution.actions)
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The Bellman residual."""
+        return Certificate(bellman_residual(self.model, self.solution), self.value)
+
+    @cached_property
+    def evaluation(self) -> Evaluation:
+        """What the optimal policy earns, and how often it comes to each state."""
+        return evaluate(self.model, self.policy.probabilities)
+
+    @cached_property
+    def random_value(self) -> float:
+        """The value of uniformly random play over the allowed actions, in money."""
+        return evaluate(self.model, uniform_policy(self.model).probabilities).value
+
+    @property
+    def stakes(self) -> float:
+        """The money that the optimal policy is expected to move in an episode."""
+        return _stakes(self.model, self.policy.probabilities, self.evaluation)
+
+    @cached_property
+    def longest_episode(self) -> int | None:
+        """The most decisions that an episode can have; None where states recur."""
+        return self.model.longest_episode
+
+    def check(self) -> None:
+        """Raise an OracleError unless the value of the optimal policy is the optimal value."""
+        found = self.evaluation.value
+        if not abs(found - self.value) <= ROUNDING * self.stakes:
+            raise OracleError(
+                f"the optimal policy earns {found!r} and the optimal value is {self.value!r}"
+            )
+
+    def evaluate(self, player: Player) -> Worth | None:
+        """Return what a policy loses, computed; None for one with memory."""
+        table = tabulate(player, self.model)
+        return None if table is None else self.worth(table)
+
+    def worth(self, table: NDArray[np.float64]) -> Worth:
+        """Return what a policy loses, given as probabilities over the states, (S, A).
+
+        Raises
+        ------
+        OracleError
+            The regret is not Σ occupancy · gap ≥ 0.
+        """
+        found = evaluate(self.model, table)
+        regret = self.value - found.value
+        if math.isfinite(regret):
+            gap = (table * self.solution.gaps()).sum(axis=1)
+            reached = found.occupancy > 0
+            lost = float(found.occupancy[reached] @ gap[reached])
+            slack = ROUNDING * (self.stakes + _stakes(self.model, table, found))
+            if regret < -slack or abs(regret - lost) > slack:
+                raise OracleError(
+                    f"regret {regret!r} is negative, or is not the sum of gaps {lost!r}"
+                )
+        return Worth(regret, found.expected_length)
+
+    def tables(self, policies: Mapping[str, Player]) -> dict[str, TabularPolicy[ScenarioT_co]]:
+        """Return the optimum and the given policies as tables; those with memory are left out."""
+        tabulated = {"optimum": self.policy}
+        for name, player in policies.items():
+            table = tabulate(player, self.model)
+            if table is not None:
+                tabulated[name] = TabularPolicy(self.model, table)
+        return tabulated
+
+    def gaps(self, states: NDArray[np.void], actions: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""
+        rows = self.model.rows_of_states(states)
+        solution = self.solution
+        return np.asarray(solution.values[rows] - solution.action_values[rows, actions])
+
+    def certify(self, episodes: int, seed: int) -> Certificate:
+        """Return the certificate with a simulation of the optimal policy added."""
+        return replace(self.certificate, simulation=simulate(self.policy, episodes, seed))
+
+    def disagreements(
+        self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
+    ) -> list[Disagreement]:
+        """Return the costliest departures of a policy from the optimum, the worst first."""
+        table = tabulate(player, self.model)
+        if table is None:
+            flow = simulated_flow(self.model, player, arena, episodes, seed)
+        else:
+            flow = evaluate(self.model, table).occupancy[:, np.newaxis] * table
+        best = self.solution.actions
+        return [
+            Disagreement(
+                state=self.describe_state(row),
+                optimum=self.describe_action(row, int(best[row])),
+                policy=self.describe_action(row, action),
+                occupancy=occupancy,
+                gap=gap,
+                regret=occupancy * gap,
+                share=share,
+            )
+            for row, action, occupancy, gap, share in largest_terms(flow, self.solution.gaps(), top)
+        ]
+
+    def references(self) -> References:
+        """Return ``random``, ``best_constant`` and those of the family."""
+        return References(
+            {
+                "random": Reference(
+                    "each allowed action with the same probability",
+                    lambda: (uniform_policy(self.model), {}),
+                ),
+                "best_constant": Reference(
+                    "the best policy that always takes the same action", self._best_constant
+                ),
+                **self.designs(),
+            }
+        )
+
+    def _best_constant(self) -> tuple[TabularPolicy[ScenarioT_co], Mapping[str, Any]]:
+        constants = [
+            constant_policy(self.model, action) for action in range(self.model.num_actions)
+        ]
+        values = [evaluate(self.model, policy.probabilities).value for policy in constants]
+        best = int(np.argmax(values))
+        return constants[best], {"action": best}
+
+    @abstractmethod
+    def designs(self) -> Mapping[str, Reference]:
+        """Return the family's reference policies, by name."""
+
+    @abstractmethod
+    def describe_state(self, row: int) -> str:
+        """Return a decision state in words."""
+
+    @abstractmethod
+    def describe_action(self, row: int, action: int) -> str:
+        """Return what an action does in a decision state, in words."""
+
+
+def _stakes(
+    model: TabularModel[ScenarioT_co], table: NDArray[np.float64], evaluation: Evaluation
+) -> float:
+    """Return the money, spent and received, that a policy is expected to move in an episode."""
+    return float(evaluation.occupancy @ (table * np.abs(model.rewards)).sum(axis=1))

@@ -1,0 +1,52 @@
+"""The optimum of K-stage inspection, and what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from baselines.core.family import Family
+from baselines.core.references import Reference
+from baselines.core.tabular import TabularOptimum
+from baselines.kstage.model import model
+from baselines.kstage.reference import designs, in_words, instructions
+from qc_gym.core.policy import Player
+from qc_gym.kstage.env import KStageEnv
+from qc_gym.kstage.scenario import KStageScenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class KStageOptimum(TabularOptimum[KStageScenario]):
+    """The optimum of K-stage inspection, by enumeration."""
+
+    def designs(self) -> Mapping[str, Reference]:
+        """Return every number of stages as a policy."""
+        return designs(self.model)
+
+    def describe_state(self, row: int) -> str:
+        """Return the only state in words."""
+        return "the plant before its only decision"
+
+    def describe_action(self, row: int, action: int) -> str:
+        """Return how many stages are run, in words."""
+        return in_words(action)
+
+    def instructions(self) -> str:
+        """Return the best K, and the table by which it is the best."""
+        return instructions(self)
+
+    def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
+        """Return the costs by the number of stages."""
+        from baselines.kstage.figures import figures  # matplotlib is slow to import
+
+        return figures(self, policies)
+
+
+def solve(scenario: KStageScenario, observation: str = "belief") -> KStageOptimum:
+    """Return the optimum of K-stage inspection."""
+    return KStageOptimum.of(model(scenario, observation))
+
+
+FAMILY = Family(KStageEnv, solve)

@@ -1,0 +1,56 @@
+"""The optimum of K-stage control, and what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from baselines.core.family import Family
+from baselines.core.references import Reference
+from baselines.core.tabular import TabularOptimum
+from baselines.kstage.reference import in_words
+from baselines.kstage_control.instructions import instructions
+from baselines.kstage_control.model import model
+from baselines.kstage_control.reference import designs
+from qc_gym.core.policy import Player
+from qc_gym.kstage_control.env import KStageControlEnv
+from qc_gym.kstage_control.scenario import KStageControlScenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class KStageControlOptimum(TabularOptimum[KStageControlScenario]):
+    """The optimum of K-stage control, by finite-horizon dynamic programming."""
+
+    def designs(self) -> Mapping[str, Reference]:
+        """Return a plant's rules; see :func:`baselines.kstage_control.reference.designs`."""
+        return designs(self.model)
+
+    def describe_state(self, row: int) -> str:
+        """Return a state in words; days are counted from 1, as in the instructions."""
+        state = self.model.states[row]
+        yesterday = in_words(int(state["stages"]))
+        return f"day {state['day'] + 1}, level {state['level']}, {yesterday} yesterday"
+
+    def describe_action(self, row: int, action: int) -> str:
+        """Return how many stages are run, in words."""
+        return in_words(action)
+
+    def instructions(self) -> str:
+        """Return the optimum as tables of K by today's level and yesterday's K."""
+        return instructions(self)
+
+    def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
+        """Return maps of the K of each policy."""
+        from baselines.kstage_control.figures import figures  # matplotlib is slow to import
+
+        return figures(self, policies)
+
+
+def solve(scenario: KStageControlScenario, observation: str = "belief") -> KStageControlOptimum:
+    """Return the optimum of K-stage control."""
+    return KStageControlOptimum.of(model(scenario, observation))
+
+
+FAMILY = Family(KStageControlEnv, solve)

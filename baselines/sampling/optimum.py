@@ -1,0 +1,57 @@
+"""The optimum of sequential sampling, and what it offers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from baselines.core.family import Family
+from baselines.core.references import Reference
+from baselines.core.tabular import TabularOptimum
+from baselines.sampling.model import model
+from baselines.sampling.reference import designs, instructions
+from qc_gym.core.policy import Player
+from qc_gym.sampling.dynamics import CONFORMING, DEFECTIVE
+from qc_gym.sampling.env import SequentialSamplingEnv
+from qc_gym.sampling.scenario import SequentialSamplingScenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_LAST = {CONFORMING: ", the last one conforming", DEFECTIVE: ", the last one defective"}
+
+
+class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
+    """The optimum of sequential sampling, on the counts (n, d)."""
+
+    def designs(self) -> Mapping[str, Reference]:
+        """Return the practitioner's tests; see :func:`baselines.sampling.reference.designs`."""
+        return designs(self.model)
+
+    def describe_state(self, row: int) -> str:
+        """Return a state in words: the counts, and the last result where the state holds it."""
+        state = self.model.states[row]
+        counts = f"n = {state['n']} inspected, d = {state['d']} defective"
+        return counts + _LAST.get(int(state["last_result"]), "")
+
+    def describe_action(self, row: int, action: int) -> str:
+        """Return an action in words."""
+        return SequentialSamplingEnv.action_names[action]
+
+    def instructions(self) -> str:
+        """Return the optimum as an inspector's table."""
+        return instructions(self)
+
+    def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
+        """Return maps of decisions and regret over (n, d), and the operating characteristics."""
+        from baselines.sampling.figures import figures  # matplotlib is slow to import
+
+        return figures(self, policies)
+
+
+def solve(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingOptimum:
+    """Return the optimum of a sequential sampling scenario."""
+    return SamplingOptimum.of(model(scenario, observation))
+
+
+FAMILY = Family(SequentialSamplingEnv, solve)
