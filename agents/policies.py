@@ -40,6 +40,13 @@ class StochasticPolicy:
         if not hasattr(policy, "get_distribution"):
             raise TypeError(f"model of type {type(model).__name__}: it draws no actions")
         self.policy: Any = policy
+        self._model = model
+
+    def get_vec_normalize_env(self) -> Any:
+        """Return the normalisation of observations that the model was trained behind, or None."""
+        return (
+            self._model.get_vec_normalize_env() if isinstance(self._model, BaseAlgorithm) else None
+        )
 
     def predict(
         self,

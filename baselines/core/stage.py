@@ -38,10 +38,12 @@ class _Ledger(gym.Wrapper[Any, Any, Any, Any]):
         self.money = 0.0
         self.has_ended = False
 
-    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
         """Start an episode, and a new page."""
         self.states, self.actions, self.money, self.has_ended = [], [], 0.0, False
-        return super().reset(**options)
+        return super().reset(seed=seed, options=options)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Take a step, and note it."""

@@ -21,6 +21,7 @@ from agents.algorithms import _RESERVED, arguments, find_algorithm
 from agents.hyperparameters import HYPERPARAMETERS
 from agents.training import make_training_env
 from baselines.core.policy import tabulate
+from qc_gym.core.policy import Player
 
 ID = "qc_gym/SequentialSampling-v0"
 _ROLLOUTS = {"n_steps": 16, "batch_size": 32, "n_epochs": 2}
@@ -123,7 +124,7 @@ def test_masked_agent_takes_no_forbidden_action(env: gym.Env[Any, Any]) -> None:
         model.policy.action_net.bias[0] += 1000.0  # it wants to inspect, whatever it sees
     tables = baselines.model(env)
     assert (model.predict(tables.observations, deterministic=True)[0] == 0).all()
-    table = tabulate(model, tables)
+    table = tabulate(Player(model, 3), tables)
     assert table is not None
     assert (table[~tables.allowed] == 0).all()
     assert (table.sum(axis=1) == 1).all()
