@@ -3,7 +3,7 @@
 One module a paper holds that paper's own model exactly as printed, or says where the project has it;
 ``ledger()`` of each sets its printed values against it, and its decisions against the exact model of this
 project. The sources are those of
-models.md: [L] liu-2025, [W] wang-2013, [H] liu-hu-deng, [R] cumcm-2024b, [Y] yang-2010.
+docs/theory: [L] liu-2025, [W] wang-2013, [H] liu-hu-deng, [R] cumcm-2024b, [Y] yang-2010.
 
 Examples
 --------

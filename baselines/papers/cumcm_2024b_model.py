@@ -12,7 +12,7 @@ C_path down; it is read here as what its Section 2.3 says:
 ``READINGS`` are the eight ways of counting or not that a bad part is bought again, that recovered parts
 save their purchase, and that a bad product is made again; none gives any profit of Table 2. (Section 2.3
 writes V_no_inspect with (1 − P_fail) price where Section 2.2 has the price: P_fail · price is left out.)
-The exact model (models.md, section 2) differs: recovered parts carry what has been learnt, and a product
+The exact model (docs/theory/assembly.md) differs: recovered parts carry what has been learnt, and a product
 that comes back is dismantled too.
 """
 

@@ -2,7 +2,7 @@
 
 The objective is Section 4.1, kept here as printed, per product: the lot size N is not printed. It is
 solved as the paper does, as a mixed-integer program with the products of decisions linearised, and by
-listing all sixteen decisions. The objective differs from the exact model (models.md, section 2) in sign
+listing all sixteen decisions. The objective differs from the exact model (docs/theory/assembly.md) in sign
 and substance: untested parts never make a product bad (p1 stands beside x1, not 1 − x1), a tested part
 that is bad is a lost sale, a test costs p1 t1 instead of t1, an untested product earns nothing, and
 dismantling saves the return's loss but recovers no part.

@@ -2,7 +2,7 @@
 
 100 pairs of parts are bought, tested or not (s1, s2), assembled, the products tested or not (s3), the
 bad ones dismantled or not (s4). Its recursion is Section III.B, equations (1)–(13), kept here exactly
-as printed. Its economics is not that of the exact model (models.md, section 2): an untested product is
+as printed. Its economics is not that of the exact model (docs/theory/assembly.md): an untested product is
 sold at the full price whether it is good or not; the loss of a return is charged for the products' own
 rate only, and once more for each untested part; what is dismantled is credited with the price of new
 parts, without a product being made from them. So its return can *grow* with the defect rate: case 2 is

@@ -1,6 +1,6 @@
 """C.-H. Wang, 2013: how large a lot to make and how much of it to inspect, first produced first [W].
 
-The formulas are missing from the text; models.md, section 3, restores them, and :mod:`baselines.lot` has
+The formulas are missing from the text; docs/theory/lot.md restores them, and :mod:`baselines.lot` has
 the paper's model: Lemma 1 (:func:`~baselines.lot.lemma_1`), the algorithm
 (:class:`~baselines.lot.PaperAlgorithm`) and its reduction to the last result
 (:class:`~baselines.lot.LastResult`). The beliefs of a simulated path know its later results, so the cost

@@ -1,6 +1,6 @@
 """M. Yang, 2010: how many stages of inspection and rework, in steady state [Y].
 
-The paper's model is the project's own (models.md, section 4), and so is the earlier one of Yang and Kim
+The paper's model is the project's own (docs/theory/kstage.md), and so is the earlier one of Yang and Kim
 (2009) that it compares with: :mod:`qc_gym.kstage.steady_state` has both.
 
 The errors of Table 2 are defined as relative to the current model's output. Printed are those relative to

@@ -79,7 +79,7 @@ def steady_state(
     stages: ArrayLike,
     daily_demand: ArrayLike = 1.0,
 ) -> SteadyState:
-    """Return the steady state (Yang 2010, section 3; models.md, section 4).
+    """Return the steady state (Yang 2010, section 3; docs/theory/kstage.md).
 
     The arguments are numbers or arrays that broadcast together; all K of one plant are
     ``stages=numpy.arange(max_stages + 1)``.
@@ -117,7 +117,7 @@ def earlier_steady_state(
     """Return the steady state as Yang & Kim (2009) have it; arguments as of :func:`steady_state`.
 
     They take the number of nonconforming items in a lot as a constant: p_K (1−x)^(n+1) = (1−pR) x,
-    and the AOQ is x itself (Yang 2010, section 4; models.md, section 4).
+    and the AOQ is x itself (Yang 2010, section 4; docs/theory/kstage.md).
     """
     p0, pr, lot, sample, k, demand = _checked(
         fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand

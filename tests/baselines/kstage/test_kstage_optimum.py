@@ -27,7 +27,7 @@ RANGE = {
 
 
 def cost_per_item(plant: dict[str, Any], stages: int) -> float:
-    """Return the cost of an item used, from the formulas of models.md and a root finder."""
+    """Return the cost of an item used, from the formulas of docs/theory and a root finder."""
     p0, pr = plant["fraction_defective"], plant["rework_fraction_defective"]
     n, share = plant["sample_size"], plant["sample_size"] / plant["lot_size"]
     p = p0 * pr**stages

@@ -94,7 +94,7 @@ def test_the_worked_example() -> None:
 
 def test_risks_of_the_test() -> None:
     wald, printed = papers.ledger(NAME).plans
-    # models.md, section 1
+    # docs/theory/sampling.md
     assert round(wald.producer_risk, 4) == 0.0786
     assert round(wald.consumer_risk, 4) == 0.0481
     assert (round(wald.asn_good, 2), round(wald.asn_bad, 2)) == (68.83, 50.61)
@@ -253,7 +253,7 @@ def test_table_3() -> None:
     wrong = {name for name in quoted if table[name].verdict is not Verdict.REPRODUCED}
     assert wrong == {"inspection cost of semi_product_1", "inspection cost of product"}
     worth = next(x for x in papers.ledger(NAME).policies if x.problem == "cumcm-8part")
-    assert round(worth.optimum, 4) == 60.2222  # models.md, section 2
+    assert round(worth.optimum, 4) == 60.2222  # docs/theory/assembly.md
     assert 0 < worth.regret < worth.value < one.bound.limit
 
 

@@ -150,7 +150,7 @@ def test_ledger() -> None:
 
 
 def test_what_the_rules_are_worth() -> None:
-    # V = 38.864608011 is given in models.md for this lot; OWN is its process.
+    # V = 38.864608011 is given in docs/theory/lot.md for this lot; OWN is its process.
     lot = parse(OWN_LOT)
     assert {name for name in lot.model_fields_set if getattr(lot, name) != getattr(OWN, name)} == {
         "lot_size"
