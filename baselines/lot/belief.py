@@ -1,7 +1,7 @@
 """What results teach of the process: the belief of one lot, and where it can be.
 
 The belief b is the probability that the next unit was produced in control, given the results so far
-(section 3 of the models; Wang 2013, eq. 1).
+(docs/theory/lot.md; Wang 2013, eq. 1).
 """
 
 from __future__ import annotations

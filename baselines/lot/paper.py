@@ -1,6 +1,6 @@
 """The algorithm of Wang (2013), and its reduction to the last result.
 
-Both replace the belief in the recursion for V(n, d) (section 3 of the models) by something simpler.
+Both replace the belief in the recursion for V(n, d) (docs/theory/lot.md) by something simpler.
 
 The algorithm (steps 1–4) draws a path of results from the beliefs' own predictions, takes the beliefs along
 this path as if they were certain to come, and recurs backwards over (n, d); costs are averaged over many

@@ -61,7 +61,7 @@ def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
 class LotSizes:
     """The total cost of every lot size, solved as far as somebody asks.
 
-    TC(Q) = K + vQ + V_Q(0, D, F(1)) (section 3 of the models; Wang 2013, step 3). V_Q shares nothing
+    TC(Q) = K + vQ + V_Q(0, D, F(1)) (docs/theory/lot.md; Wang 2013, step 3). V_Q shares nothing
     with the V of other lots but bounds: one more unit never hurts, and it saves at most
     F(Q+1)·(s·θ1 − c)⁺ + (1 − F(Q+1))·(s·θ2 − c)⁺, since a policy for Q + 1 units can be played without the
     last one, whose expected gain is convex in the belief, of mean F(Q+1). A lot between two solved
