@@ -66,7 +66,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     Parameters
     ----------
     scenario
-        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML file,
+        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML or JSON file,
         a scenario object or a range. None is the family's first preset.
     observation
         ``"belief"`` shows a sufficient statistic; ``"outcome"`` only what a person on the line sees.
