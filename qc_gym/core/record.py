@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
 
 from qc_gym.core.errors import ScenarioError, explain
 from qc_gym.core.values import as_python
 
 Model = TypeVar("Model", bound=BaseModel)
 _MOST_SHOWN = 8
+_IS_PYTHON = object()
+"""Context of a validation of what :func:`as_python` has made."""
 
 
 class Record(BaseModel):
@@ -24,8 +26,9 @@ class Record(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _as_python(cls, fields: Any) -> Any:
-        return as_python(fields) if isinstance(fields, Mapping) else fields
+    def _as_python(cls, fields: Any, info: ValidationInfo) -> Any:
+        is_python = info.context is _IS_PYTHON or not isinstance(fields, Mapping)
+        return fields if is_python else as_python(fields)
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         for name, value in super().__repr_args__():
@@ -44,13 +47,18 @@ class _Shortened:
         return f"({', '.join(map(repr, first))}, …, {last!r}: {len(self._values):,} values)"
 
 
-def validated(model: type[Model], fields: Mapping[str, Any], where: str) -> Model:
-    """Return the model of ``fields``, or raise a ScenarioError that names each bad field."""
+def validated(
+    model: type[Model], fields: Mapping[str, Any], where: str, *, is_python: bool = False
+) -> Model:
+    """Return the model of ``fields``, or raise a ScenarioError that names each bad field.
+
+    ``is_python`` says that :func:`as_python` has made them.
+    """
     try:
-        fields = as_python(fields)
+        fields = fields if is_python else as_python(fields)
     except ValueError as error:
         raise ScenarioError(f"{where}: {error}") from None
     try:
-        return model.model_validate(fields)
+        return model.model_validate(fields, context=_IS_PYTHON)
     except ValidationError as error:
         raise ScenarioError("\n".join(explain(model, fields, error, where))) from None

@@ -114,4 +114,4 @@ class Scenario(Record):
 
     @classmethod
     def _validated(cls, fields: Mapping[str, Any], where: str = "scenario") -> Self:
-        return validated(cls, fields, where)
+        return validated(cls, fields, where, is_python=True)
