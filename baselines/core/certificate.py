@@ -10,6 +10,7 @@ import numpy as np
 
 from baselines.core.policy import TabularPolicy
 from qc_gym.core.noise import streams
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.vector import QCVectorEnv
 
@@ -78,10 +79,7 @@ def simulate(policy: TabularPolicy[Scenario], episodes: int, seed: int) -> Simul
     seed
         Seed of all randomness.
     """
-    if not isinstance(episodes, int) or episodes < 2:
-        raise ValueError(f"episodes = {episodes!r}: a whole number of at least 2 is needed")
-    if seed < 0:
-        raise ValueError(f"seed = {seed!r}: at least 0 is needed")
+    episodes, seed = whole_number("episodes", episodes, 2), whole_number("seed", seed, 0)
     model = policy.model
     returns = np.empty(episodes)
     lengths = np.empty(episodes, np.int64)

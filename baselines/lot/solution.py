@@ -30,6 +30,7 @@ from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.probe import probe
 from baselines.lot.reference import designs, instructions
 from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
 from qc_gym.lot.env import InspectOrStopEnv, InspectOrStopVectorEnv
@@ -235,10 +236,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
 
     def certify(self, episodes: int, seed: int) -> Certificate:
         """Return the certificate with a simulation of the optimal policy added."""
-        if not isinstance(episodes, int) or episodes < 2:
-            raise ValueError(f"episodes = {episodes!r}: a whole number of at least 2 is needed")
-        if seed < 0:
-            raise ValueError(f"seed = {seed!r}: at least 0 is needed")
+        episodes, seed = whole_number("episodes", episodes, 2), whole_number("seed", seed, 0)
         env = InspectOrStopVectorEnv(episodes, self.scenario, self.observation)
         return replace(self.certificate, simulation=simulate_policy(self.policy, env, seed))
 

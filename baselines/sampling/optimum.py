@@ -36,7 +36,7 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
     def describe_action(self, row: int, action: int) -> str:
         """Return an action in words."""
-        return SequentialSamplingEnv.action_names[action]
+        return self.model.scenario.action_names[action]
 
     def instructions(self) -> str:
         """Return the optimum as an inspector's table."""

@@ -103,7 +103,6 @@ class AssemblyEnv(QCEnv):
 
     family = "assembly"
     scenario_type = AssemblyScenario
-    action_names = ("use, ship or scrap", "inspect or dismantle", "discard")
     _scenario: AssemblyScenario
 
     def _on_reset(self) -> None:

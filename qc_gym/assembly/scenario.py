@@ -19,12 +19,10 @@ from qc_gym.assembly.dynamics import (
     scenario_dtype,
     state_dtype,
 )
+from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-
-Share = Annotated[float, Field(ge=0, lt=1)]
-Money = Annotated[float, Field(ge=0)]
 
 
 class Node(Record):
@@ -219,6 +217,12 @@ class AssemblyScenario(Scenario):
         children = {child for node in self.nodes.values() for child in node.children or ()}
         (root,) = (name for name in self.nodes if name not in children)
         return tuple(_children_first(self.nodes, root))
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does."""
+        names = ("use, ship or scrap", "inspect or dismantle", "discard")
+        return names if self.discard_recovered else names[:2]
 
     @property
     def kernel(self) -> Kernel:

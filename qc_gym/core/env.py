@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, ClassVar, SupportsFloat
 
@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
@@ -65,7 +66,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     Parameters
     ----------
     scenario
-        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML file,
+        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML or JSON file,
         a scenario object or a range. None is the family's first preset.
     observation
         ``"belief"`` shows a sufficient statistic; ``"outcome"`` only what a person on the line sees.
@@ -83,7 +84,6 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array", "human"], "render_fps": 4}
     family: ClassVar[str]
     scenario_type: ClassVar[type[Scenario]]
-    action_names: ClassVar[tuple[str, ...]]
     forbidden_acts_as: ClassVar[int] = 0
     """The action that the world takes in place of one that it forbids."""
 
@@ -127,6 +127,11 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         return self._scenario
 
     @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does, in words, one for each action."""
+        return self.scenarios.action_names
+
+    @property
     def state(self) -> np.void:
         """The state of the world, hidden truth included (for pictures and tests, not for agents)."""
         return np.void(self._states[0])
@@ -140,6 +145,8 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         scenarios are drawn from a range.
         """
         check_options(options, allowed=())
+        if seed is not None:
+            seed = whole_number("seed", seed, 0)
         super().reset(seed=seed)
         generator = self.np_random
         if seed is not None or self._stream_source is not generator:
@@ -185,10 +192,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         if type(action) is not int:
             action = as_action(action)
         if not 0 <= action < self.kernel.num_actions:
-            raise ValueError(
-                f"action = {action!r}: allowed are the whole numbers 0 to "
-                f"{self.kernel.num_actions - 1} {self.action_names[: self.kernel.num_actions]}"
-            )
+            raise ValueError(f"action = {action!r}: allowed are {numbered(self.action_names)}")
         observation, mask = self._buffers()
         reward, terminated = self.kernel.step_one(
             self._record,
@@ -348,8 +352,18 @@ def check_choice(name: str, value: Any, allowed: Any) -> Any:
     return value
 
 
+def numbered(names: Sequence[str]) -> str:
+    """Return the actions as an error message lists them: their numbers, and the first and last names."""
+    listed = [f"{number}: {name}" for number, name in enumerate(names)]
+    if len(listed) > 5:
+        listed[3:-1] = ["…"]
+    return f"the whole numbers 0 to {len(names) - 1} ({', '.join(listed)})"
+
+
 def check_options(options: Mapping[str, Any] | None, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError for an option of ``reset`` that is not known."""
+    if options is not None and not isinstance(options, Mapping):
+        raise ValueError(f"options = {options!r}: a mapping of names to values, or None, is needed")
     for name in options or ():
         if name not in allowed:
             known = f"allowed are {', '.join(map(repr, allowed))}" if allowed else "there are none"

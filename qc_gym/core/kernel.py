@@ -9,32 +9,38 @@ import sys
 import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
-from numba import types as numba_types
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-from qc_gym.core import loops, noise
+from qc_gym.core import loops, noise, record_type
 
 _CORE_VERSION = hashlib.sha256(
-    "".join(inspect.getsource(module) for module in (loops, noise, sys.modules[__name__])).encode()
+    "".join(
+        inspect.getsource(module) for module in (loops, noise, record_type, sys.modules[__name__])
+    ).encode()
 ).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
 
 
-def _mangling_args(record: Any) -> tuple[str, tuple[str]]:
-    """Return what tells the code for this record layout from the code for others."""
-    return "Record", (hashlib.sha256(record.name.encode()).hexdigest()[:16],)
-
-
-# numba calls code after a number that the layout got in the process that compiled it (its issue
-# 7654): of two sizes of a family, compiled by two processes and found in the cache by a third, one
-# would run the other's code.
-numba_types.Record.mangling_args = property(_mangling_args)  # type: ignore[method-assign, assignment]
+_PARAMETERS = {
+    "reset": 3,
+    "step": 4,
+    "observe_belief": 3,
+    "observe_outcome": 3,
+    "allow": 3,
+    "identify": 3,
+}
+"""The compiled functions that a family brings, and how many parameters each has."""
+_CONSTANTS = ("SCENARIO", "STATE", "NUM_ACTIONS", "BELIEF_SIZE", "OUTCOME_SIZE")
+_HELPERS = ("observe", "find")
+_LENT: dict[str, Any] = {"np": np, "uniform": noise.uniform}
+"""What the loops use beside a family's names: a family may import the same, and nothing else so named."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +111,17 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
     dynamics
         ``globals()`` of the family's ``dynamics`` module, which defines ``SCENARIO``, ``STATE``,
         ``NUM_ACTIONS``, ``BELIEF_SIZE``, ``OUTCOME_SIZE`` and the compiled functions ``reset``,
-        ``step``, ``observe_belief``, ``observe_outcome``, ``allow`` and ``identify``.
+        ``step``, ``observe_belief``, ``observe_outcome``, ``allow`` and ``identify``. None of them
+        may allocate: no array, list or text is made in them.
+
+    Raises
+    ------
+    TypeError
+        A name that is missing, is no compiled function or has other parameters, or that the loops
+        use for something else; the message names it.
     """
-    scope = dict(dynamics)
-    scope.update(np=np, uniform=noise.uniform)
+    _check(dynamics)
+    scope = {**dynamics, **_LENT}
     # Without reference counts: nothing here allocates, and counting each row that is handed to the
     # family's functions costs more than the step itself. Those functions are compiled again in the
     # same way: one that counts would follow the pointer to a count that is not there.
@@ -118,7 +131,7 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
             function = types.FunctionType(value.py_func.__code__, scope, name)
             inline = value.targetoptions.get("inline", "never")
             scope[name] = njit(inline=inline, **flags)(function)
-    for helper in ("observe", "find"):
+    for helper in _HELPERS:
         scope[helper] = njit(inline="always", **flags)(_transplant(helper, scope))
     compiled = {
         name: njit(cache=True, **flags)(_transplant(name, scope)) for name in _COMPILED_LOOPS
@@ -134,6 +147,31 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
     )
 
 
+def _check(dynamics: dict[str, Any]) -> None:
+    """Refuse a family's names that the loops could not use, or would use for something else."""
+    module = dynamics["__name__"]
+    if "__file__" not in dynamics:
+        raise TypeError(f"{module}: must be a module in a file, for its compiled loops to be kept")
+    missing = [name for name in (*_CONSTANTS, *_PARAMETERS) if name not in dynamics]
+    if missing:
+        raise TypeError(f"{module}: {', '.join(missing)} must be defined before bind(globals())")
+    for name, parameters in _PARAMETERS.items():
+        function = dynamics[name]
+        if not isinstance(function, Dispatcher):
+            raise TypeError(f"{module}.{name}: must be compiled, with numba.njit(inline='always')")
+        found = len(inspect.signature(function.py_func).parameters)
+        if found != parameters:
+            raise TypeError(f"{module}.{name}: has {found} parameters; {parameters} are needed")
+    for name in _HELPERS:
+        if name in dynamics:
+            raise TypeError(f"{module}.{name}: the name is reserved for the loops; choose another")
+    for name, lent in _LENT.items():
+        if dynamics.get(name, lent) is not lent:
+            raise TypeError(
+                f"{module}.{name}: the name is reserved for {lent.__name__}; choose another"
+            )
+
+
 def _kernel_of(module: str, shape: dict[str, Any]) -> Kernel:
     kernel: Kernel = importlib.import_module(module).KERNEL
     return replace(kernel, **shape)
@@ -143,14 +181,15 @@ def _transplant(name: str, scope: dict[str, Any]) -> types.FunctionType:
     """Return the loop ``name`` as if the family's module had defined it.
 
     numba's cache on disk holds functions of a module and not closures; it files them by source
-    file, qualified name and time stamp of that file. With the family's own file name the entry is
-    the family's own and dies when its dynamics are edited; with the core's version in the name,
-    also when the loops are.
+    file, line, qualified name and time stamp of that file. With the family's module in the name the
+    entry is the family's own; with a digest of its source and of the core's, it dies when either is
+    edited. The source file is where the loop is written: errors show its lines.
     """
     template: types.FunctionType = getattr(loops, name)
-    code = template.__code__.replace(co_filename=scope["__file__"], co_name=name)
-    function = types.FunctionType(code, scope, name, template.__defaults__)
+    function = types.FunctionType(template.__code__, scope, name, template.__defaults__)
+    source = Path(scope["__file__"]).read_bytes()
+    digest = hashlib.sha256(_CORE_VERSION.encode() + source).hexdigest()[:12]
     function.__module__ = scope["__name__"]
-    function.__qualname__ = f"{name}_{_CORE_VERSION}"
+    function.__qualname__ = f"{name}_{scope['__name__'].replace('.', '_')}_{digest}"
     function.__doc__ = template.__doc__
     return function

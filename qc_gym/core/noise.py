@@ -10,6 +10,7 @@ randomness comes from ``reset(seed=…)``.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,111 @@ NOISE = np.dtype([("counter", np.uint64)], align=True)
 def first_counter(generator: np.random.Generator) -> int:
     """Draw where a stream starts."""
     return int(generator.integers(0, 2**64, dtype=np.uint64))
+
+
+def first_counters(seeds: Sequence[int]) -> NDArray[np.uint64]:
+    """Return where the streams start of generators seeded one by one. Shape (seeds,).
+
+    The same, bit for bit, as :func:`first_counter` of ``numpy.random.default_rng(seed)`` for each
+    of ``seeds``, a thousand times as fast.
+    """
+    counters = np.empty(len(seeds), np.uint64)
+    if isinstance(seeds, range) and seeds.step == 1 and (not seeds or seeds[-1] < 2**64):
+        first = np.uint64(seeds[0] if seeds else 0)
+        _start(first + np.arange(len(seeds), dtype=np.uint64), counters)
+        return counters
+    small = np.array([seed < 2**64 for seed in seeds], np.bool_)
+    _start(np.array([seed % 2**64 for seed in seeds], np.uint64), counters)
+    for i in np.flatnonzero(~small):  # of more entropy than one word
+        counters[i] = first_counter(np.random.default_rng(seeds[i]))
+    return counters
+
+
+@njit(cache=True, error_model="numpy")
+def _start(seeds, counters):
+    """Write the first output of PCG64 seeded by SeedSequence(seed), as numpy promises to keep it."""
+    pool = np.empty(4, np.uint32)
+    words = np.empty(8, np.uint32)
+    for k in range(len(seeds)):
+        _mix_entropy(seeds[k], pool)
+        constant = np.uint32(0x8B51F9DD)
+        for i in range(8):
+            word = pool[i % 4] ^ constant
+            constant = np.uint32(constant * np.uint32(0x58F38DED))
+            word = np.uint32(word * constant)
+            words[i] = word ^ (word >> np.uint32(16))
+        counters[k] = _first_output(words)
+
+
+@njit(error_model="numpy")
+def _mix_entropy(seed, pool):
+    """Write SeedSequence's pool of entropy (O'Neill 2015, seed_seq)."""
+    constant = np.uint32(0x43B0D7E5)
+    for i in range(4):
+        word = np.uint32(0)
+        if i < 2:
+            word = np.uint32((seed >> np.uint64(32 * i)) & np.uint64(0xFFFFFFFF))
+        pool[i], constant = _hash(word, constant)
+    for source in range(4):
+        for target in range(4):
+            if source != target:
+                word, constant = _hash(pool[source], constant)
+                mixed = np.uint32(
+                    np.uint32(pool[target] * np.uint32(0xCA01F9DD))
+                    - np.uint32(word * np.uint32(0x4973F715))
+                )
+                pool[target] = mixed ^ (mixed >> np.uint32(16))
+
+
+@njit(error_model="numpy")
+def _hash(word, constant):
+    word = np.uint32(word ^ constant)
+    constant = np.uint32(constant * np.uint32(0x931E8875))
+    word = np.uint32(word * constant)
+    return np.uint32(word ^ (word >> np.uint32(16))), constant
+
+
+@njit(error_model="numpy")
+def _first_output(words):
+    """Return the first 64 bits of PCG64 (O'Neill 2014, XSL-RR) seeded with eight words."""
+    shift = np.uint64(32)
+    start_high = np.uint64(words[0]) | (np.uint64(words[1]) << shift)
+    start_low = np.uint64(words[2]) | (np.uint64(words[3]) << shift)
+    step_high = np.uint64(words[4]) | (np.uint64(words[5]) << shift)
+    step_low = np.uint64(words[6]) | (np.uint64(words[7]) << shift)
+    step_high = (step_high << np.uint64(1)) | (step_low >> np.uint64(63))
+    step_low = (step_low << np.uint64(1)) | np.uint64(1)
+    high, low = _add(step_high, step_low, start_high, start_low)
+    high, low = _advance(high, low, step_high, step_low)
+    high, low = _advance(high, low, step_high, step_low)
+    rotation = high >> np.uint64(58)
+    folded = high ^ low
+    return (folded >> rotation) | (folded << ((np.uint64(64) - rotation) & np.uint64(63)))
+
+
+@njit(error_model="numpy")
+def _advance(high, low, step_high, step_low):
+    """Return the next state of the 128-bit linear congruential generator."""
+    by_high, by_low = np.uint64(0x2360ED051FC65DA4), np.uint64(0x4385DF649FCCF645)
+    carried, product = _multiply(low, by_low)
+    return _add(carried + high * by_low + low * by_high, product, step_high, step_low)
+
+
+@njit(error_model="numpy")
+def _add(high, low, other_high, other_low):
+    total = low + other_low
+    return high + other_high + np.uint64(total < low), total
+
+
+@njit(error_model="numpy")
+def _multiply(a, b):
+    """Return the high and the low word of a product of two words."""
+    shift, mask = np.uint64(32), np.uint64(0xFFFFFFFF)
+    a_high, a_low, b_high, b_low = a >> shift, a & mask, b >> shift, b & mask
+    low = a_low * b_low
+    middle = a_high * b_low + (low >> shift)
+    other = a_low * b_high + (middle & mask)
+    return a_high * b_high + (middle >> shift) + (other >> shift), a * b
 
 
 def streams(generator: np.random.Generator, size: int) -> NDArray[np.void]:

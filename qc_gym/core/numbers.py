@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from qc_gym.core.errors import shown
+
 
 def whole_number(
     name: str, value: Any, least: int | None = None, most: int | None = None, *, or_none: str = ""
@@ -42,9 +44,9 @@ def whole_number(
     ):
         bounds = ""
         if least is not None and most is not None:
-            bounds = f" from {least:,} to {most:,}"
+            bounds = f" from {least} to {most}"
         elif least is not None or most is not None:
-            bounds = f" of at least {least:,}" if most is None else f" of at most {most:,}"
+            bounds = f" of at least {least}" if most is None else f" of at most {most}"
         none = f", or None {or_none}," if or_none else ""
-        raise ValueError(f"{name} = {value!r}: a whole number{bounds}{none} is needed")
+        raise ValueError(f"{name} = {shown(value)}: a whole number{bounds}{none} is needed")
     return number

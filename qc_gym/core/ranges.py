@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from qc_gym.core.errors import ScenarioError
-from qc_gym.core.record import Record, hashable
+from qc_gym.core.errors import ScenarioError, shown
+from qc_gym.core.record import Record
+from qc_gym.core.values import hashable
 
 if TYPE_CHECKING:
     from qc_gym.core.kernel import Kernel
@@ -20,16 +21,24 @@ if TYPE_CHECKING:
 _ATTEMPTS = 1000
 MAX_CORNERS = 512
 """Most combinations of ends and choices for which a range is checked when it is made."""
+MAX_CHOICES = 10_000
+"""Most choices of a range."""
+LARGEST_WHOLE = 2**53
+"""Largest whole number that a range may reach to: those beyond are not told apart by the draw."""
 
 
 def find_ranges(
     fields: Mapping[str, Any], prefix: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield (path, range) for each value in ``fields`` that is ``{low, high}`` or ``{choices}``."""
+    """Yield (path, range) for each value in ``fields`` that is ``{low, high}`` or ``{choices}``.
+
+    A mapping of mappings is none: its parts have such a name, as a node of an assembly tree may.
+    """
     for name, value in fields.items():
         if not isinstance(value, Mapping):
             continue
-        if set(value) in ({"low", "high"}, {"choices"}):
+        is_range = set(value) in ({"low", "high"}, {"choices"})
+        if is_range and not any(isinstance(part, Mapping) for part in value.values()):
             yield (*prefix, str(name)), value
         else:
             yield from find_ranges(value, (*prefix, str(name)))
@@ -77,10 +86,19 @@ class ScenarioRange:
         self.ranges = dict(ranges)
         for path, spread in self.ranges.items():
             _check_range(".".join(path), spread)
-        kernels = {
-            tuple(corner): self._at(dict(zip(self.ranges, corner, strict=True))).kernel
-            for corner in _corners([_ends(spread) for spread in self.ranges.values()])
+        kernels: dict[tuple[float, ...], Kernel] = {}
+        # As a scenario holds them: a list as a tuple, a part with its defaults filled in.
+        self._choices: dict[tuple[str, ...], dict[Any, int]] = {
+            path: {} for path, spread in self.ranges.items() if "choices" in spread
         }
+        for corner in _corners([_ends(spread) for spread in self.ranges.values()]):
+            scenario = self._at(dict(zip(self.ranges, corner, strict=True)))
+            kernels[tuple(corner)] = scenario.kernel
+            self.action_names = scenario.action_names
+            for share, path in zip(corner, self.ranges, strict=True):
+                if path in self._choices:
+                    number = _number(self.ranges[path], share)
+                    self._choices[path].setdefault(_chosen(scenario, path), number)
         self.kernel = next(iter(kernels.values()))
         if any(kernel != self.kernel for kernel in kernels.values()):
             raise ScenarioError(
@@ -103,15 +121,11 @@ class ScenarioRange:
         """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,)."""
         features = []
         for path, spread in self.ranges.items():
-            value: Any = scenario
-            for name in path:
-                value = value[name] if isinstance(value, Mapping) else getattr(value, name)
             if "choices" in spread:
-                # A list or a mapping that was chosen is a tuple or a record in the scenario.
-                value = value.model_dump() if isinstance(value, Record) else value
-                choices = [hashable(choice) for choice in spread["choices"]]
-                features.append(choices.index(hashable(value)) / max(len(choices) - 1, 1))
+                number = self._choices[path][_chosen(scenario, path)]
+                features.append(number / max(len(spread["choices"]) - 1, 1))
             else:
+                value = _at_path(scenario, path)
                 features.append((value - spread["low"]) / (spread["high"] - spread["low"]))
         return np.array(features, np.float32)
 
@@ -167,26 +181,57 @@ def _corners(ends: Sequence[Sequence[float]]) -> Iterator[Sequence[float]]:
         yield [shares[i % len(shares)] for shares in ends]
 
 
+def _at_path(scenario: Scenario, path: Sequence[str]) -> Any:
+    value: Any = scenario
+    for name in path:
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value
+
+
+def _chosen(scenario: Scenario, path: Sequence[str]) -> Any:
+    """Return what is at a path of a scenario, to be looked up among the choices."""
+    value = _at_path(scenario, path)
+    if isinstance(value, Mapping):
+        return hashable({name: _dumped(part) for name, part in value.items()})
+    return hashable(_dumped(value))
+
+
+def _dumped(value: Any) -> Any:
+    return value.model_dump() if isinstance(value, Record) else value
+
+
 def _check_range(field: str, spread: Mapping[str, Any]) -> None:
     if "choices" in spread:
-        if not isinstance(spread["choices"], list | tuple) or not spread["choices"]:
+        choices = spread["choices"]
+        if not isinstance(choices, list | tuple) or not 0 < len(choices) <= MAX_CHOICES:
             raise ScenarioError(
-                f"scenario: {field}.choices = {spread['choices']!r}: a non-empty list is needed"
+                f"scenario: {field}.choices = {shown(choices)}: a non-empty list is needed, of at "
+                f"most {MAX_CHOICES:,}"
             )
         return
     for end in ("low", "high"):
-        if isinstance(spread[end], bool) or not isinstance(spread[end], int | float):
-            raise ScenarioError(f"scenario: {field}.{end} = {spread[end]!r}: a number is needed")
+        value = spread[end]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ScenarioError(f"scenario: {field}.{end} = {shown(value)}: a number is needed")
+        if isinstance(value, int) and abs(value) > LARGEST_WHOLE:
+            raise ScenarioError(
+                f"scenario: {field}.{end} = {shown(value)}: must lie within ±{LARGEST_WHOLE:,}"
+            )
     if not spread["low"] < spread["high"]:
         raise ScenarioError(
             f"scenario: {field}.low = {spread['low']!r}: must be less than high = {spread['high']!r}"
         )
 
 
+def _number(spread: Mapping[str, Any], share: float) -> int:
+    """Return the number, from 0, of the choice at a share in [0, 1)."""
+    return int(share * len(spread["choices"]))
+
+
 def _pick(spread: Mapping[str, Any], share: float) -> Any:
     if "choices" in spread:
-        return spread["choices"][int(share * len(spread["choices"]))]
+        return spread["choices"][_number(spread, share)]
     low, high = spread["low"], spread["high"]
     if isinstance(low, int) and isinstance(high, int):
-        return low + int(share * (high - low + 1))
+        return min(low + int(share * (high - low + 1)), high)
     return low + share * (high - low)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from qc_gym.core.errors import ScenarioError, close_names
-from qc_gym.core.files import read_mapping
+from qc_gym.core.errors import ScenarioError, close_names, shown
+from qc_gym.core.files import SUFFIXES, read_mapping
 from qc_gym.core.ranges import ScenarioRange, find_ranges
-from qc_gym.core.record import Record, hashable, validated
+from qc_gym.core.record import Record, validated
+from qc_gym.core.values import as_python, hashable, is_mapping
 
 if TYPE_CHECKING:
     from qc_gym.core.kernel import Kernel
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 class Scenario(Record):
     """Base of the parameters of a family of environments.
 
-    Subclasses declare the fields, the named ``presets`` (the first is the default), :attr:`kernel`
-    and :meth:`record`.
+    Subclasses declare the fields, the named ``presets`` (the first is the default), :attr:`kernel`,
+    :attr:`action_names` and :meth:`record`.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
@@ -31,6 +32,11 @@ class Scenario(Record):
     @property
     def kernel(self) -> Kernel:
         """The family's compiled world, in the shape that the scenario needs."""
+        raise NotImplementedError
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does, in words, one for each of the kernel's actions."""
         raise NotImplementedError
 
     def record(self) -> NDArray[np.void]:
@@ -49,8 +55,8 @@ class Scenario(Record):
         Parameters
         ----------
         source
-            The name of a preset, a mapping of fields, the path of a YAML file that holds such a
-            mapping, a scenario or a range; None is the first preset.
+            The name of a preset, a mapping of fields (or a row of a data frame), the path of a YAML
+            or JSON file that holds such a mapping, a scenario or a range; None is the first preset.
 
         Raises
         ------
@@ -69,31 +75,38 @@ class Scenario(Record):
             )
         if source is None:
             source = next(iter(cls.presets))
-        if isinstance(source, Mapping):
-            return cls._from_mapping(source)
         if isinstance(source, str) and source in cls.presets:
             return cls._from_mapping(cls.presets[source])
         if isinstance(source, str | os.PathLike):
             return cls._from_file(source)
+        if is_mapping(source):
+            return cls._from_mapping(source)
         raise ScenarioError(
-            f"scenario: got {source!r} of type {type(source).__name__}; allowed are the name of "
-            f"a preset, a mapping of fields, the path of a YAML file or a {cls.__name__}"
+            f"scenario: got {shown(source)} of type {type(source).__name__}; allowed are the name of "
+            f"a preset, a mapping of fields, the path of a YAML or JSON file or a {cls.__name__}"
         )
 
     @classmethod
     def _from_file(cls, source: str | os.PathLike[str]) -> Self | ScenarioRange:
         path = Path(source)
-        if path.suffix not in {".yaml", ".yml"}:
-            raise ScenarioError(
-                f"scenario: unknown preset {str(source)!r}; {close_names(str(source), list(cls.presets))}"
-            )
-        return cls._from_mapping(read_mapping(path), where=str(path))
+        if path.suffix in SUFFIXES:
+            return cls._from_mapping(read_mapping(path), where=str(path))
+        hint = close_names(str(source), list(cls.presets))
+        for suffix in SUFFIXES:
+            if os.path.isfile(f"{path}{suffix}"):
+                hint = f"the file is named {f'{path}{suffix}'!r}. {hint}"
+        if os.path.isfile(path):
+            hint = f"the name of a scenario file ends in {' or '.join(SUFFIXES)}. {hint}"
+        raise ScenarioError(f"scenario: unknown preset {shown(str(source))}; {hint}")
 
     @classmethod
     def _from_mapping(
-        cls, fields: Mapping[str, Any], where: str = "scenario"
+        cls, source: Mapping[str, Any], where: str = "scenario"
     ) -> Self | ScenarioRange:
-        fields = _copy(fields)
+        try:
+            fields = as_python(source)
+        except ValueError as error:
+            raise ScenarioError(f"{where}: {error}") from None
         ranges = dict(find_ranges(fields))
         if ranges:
             return ScenarioRange(cls, fields, ranges)
@@ -101,11 +114,4 @@ class Scenario(Record):
 
     @classmethod
     def _validated(cls, fields: Mapping[str, Any], where: str = "scenario") -> Self:
-        return validated(cls, fields, where)
-
-
-def _copy(value: Any) -> Any:
-    """Return a copy in which no mapping or list is shared with ``value``."""
-    if isinstance(value, Mapping):
-        return {name: _copy(one) for name, one in value.items()}
-    return [_copy(one) for one in value] if isinstance(value, list) else value
+        return validated(cls, fields, where, is_python=True)

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.utils import seeding
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
@@ -21,9 +20,11 @@ from qc_gym.core.env import (
     check_choice,
     check_options,
     draw_scenario,
+    numbered,
     observation_space,
 )
 from qc_gym.core.errors import ScenarioError
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
 
@@ -60,17 +61,11 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         max_episode_steps: int | None = None,
         render_mode: str | None = None,
     ) -> None:
-        if isinstance(num_envs, bool) or not isinstance(num_envs, int) or num_envs < 1:
-            raise ValueError(f"num_envs = {num_envs!r}: a whole number of at least 1 is needed")
-        if max_episode_steps is not None and (
-            isinstance(max_episode_steps, bool)
-            or not isinstance(max_episode_steps, int)
-            or max_episode_steps < 1
-        ):
-            raise ValueError(
-                f"max_episode_steps = {max_episode_steps!r}: a whole number of at least 1, or None"
+        self.num_envs = num_envs = whole_number("num_envs", num_envs, 1)
+        if max_episode_steps is not None:
+            max_episode_steps = whole_number(
+                "max_episode_steps", max_episode_steps, 1, or_none="for no limit"
             )
-        self.num_envs = num_envs
         modes = [mode.value for mode in AutoresetMode]
         name = autoreset_mode.value if isinstance(autoreset_mode, AutoresetMode) else autoreset_mode
         self.autoreset_mode = AutoresetMode(check_choice("autoreset_mode", name, modes))
@@ -250,26 +245,35 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
 
     def _seed(self, seed: int | Sequence[int | None] | None, selected: NDArray[np.bool_]) -> None:
         """Start the streams of the selected sub-environments where ``seed`` says."""
-        counters: dict[int, int] = {}
+        counters = started = None
+        if isinstance(seed, Sequence | np.ndarray) and np.ndim(seed) > 0:  # type: ignore[arg-type]
+            seeds, given = self._listed(seed)
+            started = np.flatnonzero(selected & given)
+            counters = noise.first_counters([seeds[i] for i in started])
+            seed = None
+        elif seed is not None:
+            seed = whole_number("seed", seed, 0, or_none="to go on with the streams")
+            started = np.flatnonzero(selected)
+            counters = noise.first_counters(range(seed, seed + self.num_envs))[started]
         if seed is not None:
-            if isinstance(seed, int | np.integer):
-                seeds: Sequence[int | None] = [int(seed) + i for i in range(self.num_envs)]
-            else:
-                seeds = list(seed)
-            if len(seeds) != self.num_envs:
-                raise ValueError(
-                    f"seed: a list of {len(seeds)} was given for num_envs = {self.num_envs}"
-                )
-            for i, one in enumerate(seeds):
-                if one is not None and selected[i]:
-                    counters[i] = noise.first_counter(seeding.np_random(one)[0])
-        if isinstance(seed, int | np.integer):
-            super().reset(seed=int(seed))
+            super().reset(seed=seed)
         elif self._stream_source is not self.np_random:
             self._noise[:] = noise.streams(self.np_random, self.num_envs)
         self._stream_source = self.np_random
-        for i, counter in counters.items():
-            self._noise[i]["counter"] = counter
+        if started is not None:
+            self._noise["counter"][started] = counters
+
+    def _listed(self, seeds: Sequence[int | None]) -> tuple[list[int], NDArray[np.bool_]]:
+        """Return a list of seeds, 0 for None, and which of them are given."""
+        if len(seeds) != self.num_envs:
+            raise ValueError(
+                f"seed: a list of {len(seeds)} was given for num_envs = {self.num_envs}"
+            )
+        given = np.array([one is not None for one in seeds], np.bool_)
+        numbers = [
+            0 if one is None else whole_number(f"seed[{i}]", one, 0) for i, one in enumerate(seeds)
+        ]
+        return numbers, given
 
     def _selected(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         if not options or "reset_mask" not in options:
@@ -314,10 +318,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         wrong = (actions < 0) | (actions >= self.kernel.num_actions)
         if wrong.any():
             i = int(wrong.argmax())
-            names = self.env_type.action_names[: self.kernel.num_actions]
             raise ValueError(
-                f"actions[{i}] = {given[i]}: allowed are the whole numbers 0 to "
-                f"{self.kernel.num_actions - 1} {names}"
+                f"actions[{i}] = {given[i]}: allowed are {numbered(self.scenarios.action_names)}"
             )
 
     def _draw_scenarios(self, selected: NDArray[np.bool_]) -> None:

@@ -58,7 +58,6 @@ class KStageEnv(QCEnv):
 
     family = "kstage"
     scenario_type = KStageScenario
-    action_names = ("stages to run",)
     _scenario: KStageScenario
 
     def _frame(self) -> NDArray[np.uint8]:

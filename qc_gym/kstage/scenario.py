@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from qc_gym.core.fields import Money, Rate
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Scenario
 from qc_gym.kstage.dynamics import KERNEL, scenario_dtype
 from qc_gym.kstage.steady_state import cost_table
 
-Rate = Annotated[float, Field(gt=0, lt=1)]
-Money = Annotated[float, Field(ge=0)]
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Stages = Annotated[int, Field(ge=0, le=100)]
-Demand = Annotated[float, Field(gt=0)]
+Demand = Annotated[float, Field(gt=0, le=1e12)]
 
 
 class PlantScenario(Scenario):
@@ -55,6 +54,14 @@ class PlantScenario(Scenario):
                 f"sample_size = {self.sample_size}: must be at most lot_size = {self.lot_size}"
             )
         return self
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does: 0, 1, … stages."""
+        return tuple(
+            f"run {stages} stage{'' if stages == 1 else 's'}"
+            for stages in range(self.max_stages + 1)
+        )
 
     def costs(self, fraction_defective: float) -> NDArray[np.float64]:
         """Return what an item used costs with K = 0, 1, … stages, in money, (max_stages + 1,).

@@ -64,7 +64,6 @@ class KStageControlEnv(QCEnv):
 
     family = "kstage_control"
     scenario_type = KStageControlScenario
-    action_names = ("stages to run today",)
     _scenario: KStageControlScenario
 
     def _on_reset(self) -> None:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from qc_gym.core.fields import Money, Probability, Rate
 from qc_gym.core.kernel import Kernel
-from qc_gym.kstage.scenario import Money, PlantScenario, Rate
+from qc_gym.kstage.scenario import PlantScenario
 from qc_gym.kstage_control.dynamics import KERNEL, belief_size, outcome_size, scenario_dtype
 
-Probability = Annotated[float, Field(ge=0, le=1)]
 Levels = Annotated[tuple[Rate, ...], Field(min_length=1, max_length=10, strict=False)]
 Row = Annotated[tuple[Probability, ...], Field(strict=False)]
 Rows = Annotated[tuple[Row, ...], Field(strict=False)]

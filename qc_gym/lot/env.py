@@ -81,7 +81,6 @@ class InspectOrStopEnv(QCEnv):
 
     family = "lot"
     scenario_type = InspectOrStopScenario
-    action_names = ("stop or end production", "inspect or produce")
     _scenario: InspectOrStopScenario
 
     def _on_reset(self) -> None:

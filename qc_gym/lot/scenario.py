@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from qc_gym.core.fields import Money, Probability
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.lot.dynamics import KERNEL, MAX_LOT, SCENARIO
 
-Probability = Annotated[float, Field(ge=0, le=1)]
-Money = Annotated[float, Field(ge=0)]
 LotSize = Annotated[int, Field(gt=0, le=MAX_LOT)]
 
 
@@ -229,6 +228,11 @@ class InspectOrStopScenario(Scenario):
     def survival(self) -> NDArray[np.float64]:
         """F(0) = 1, F(1), …, F(longest_lot), shape (longest_lot + 1,)."""
         return self.shift.survival_of(np.arange(self.longest_lot + 1.0))
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does."""
+        return ("stop or end production", "inspect or produce")
 
     @property
     def kernel(self) -> Kernel:

@@ -70,7 +70,6 @@ class SequentialSamplingEnv(QCEnv):
 
     family = "sampling"
     scenario_type = SequentialSamplingScenario
-    action_names = ("inspect", "accept", "reject")
     forbidden_acts_as = dynamics.REJECT
     _scenario: SequentialSamplingScenario
 

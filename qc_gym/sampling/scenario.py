@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from qc_gym.core.fields import Money, Rate
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
 
-Rate = Annotated[float, Field(gt=0, lt=1)]
-Money = Annotated[float, Field(ge=0)]
 Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
 """Half the range of float64 exponents: a product of two tabulated odds stays finite."""
@@ -140,6 +139,11 @@ class SequentialSamplingScenario(Scenario):
         """Return the number of defectives in the finite lot: round(lot_size · rate)."""
         assert self.lot_size is not None
         return round(self.lot_size * fraction_defective)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does."""
+        return ("inspect", "accept", "reject")
 
     @property
     def kernel(self) -> Kernel:

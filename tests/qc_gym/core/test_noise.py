@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from frequencies import assert_frequencies, assert_mean
+from hypothesis import example, given
+from hypothesis import strategies as st
 from numba import njit
 from numpy.typing import NDArray
 from scipy import special, stats
@@ -170,3 +172,17 @@ def test_a_stream_draws_what_compiled_code_draws_from_it() -> None:
     drawn = np.concatenate([stream.random(4), stream.random(0), stream.random(5)])
     assert drawn.tobytes() == expected.tobytes()
     assert one == other
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 2**130), max_size=20))
+@example([0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**64, 2**128])
+def test_many_streams_start_where_numpys_generators_say(seeds: list[int]) -> None:
+    expected = [noise.first_counter(np.random.default_rng(seed)) for seed in seeds]
+    assert noise.first_counters(seeds).tolist() == expected
+
+
+@pytest.mark.parametrize("first", [0, 2**32 - 5, 2**64 - 10, 2**64 - 5, 2**70])
+def test_streams_of_seeds_in_a_row(first: int) -> None:
+    seeds = range(first, first + 10)
+    expected = [noise.first_counter(np.random.default_rng(seed)) for seed in seeds]
+    assert noise.first_counters(seeds).tolist() == expected

@@ -86,7 +86,7 @@ def test_a_negative_number_of_stages_is_no_action() -> None:
     env = gym.make("qc_gym/KStage-v0", scenario="clean-process", disable_env_checker=True)
     env.reset(seed=0)
     for stages in (-1, 5):
-        with pytest.raises(ValueError, match=f"action = {stages}: .*0 to 4.*stages to run"):
+        with pytest.raises(ValueError, match=f"action = {stages}: .*0 to 4.*4: run 4 stages"):
             env.unwrapped.step(stages)
 
 
