@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
+MINUTES ?= 20
 
-.PHONY: bench smoke test lint format clean
+.PHONY: bench smoke test fuzz lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -14,6 +15,9 @@ smoke: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
+
+fuzz: $(VENV)/installed
+	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -4,7 +4,9 @@ Where every succession leads to a later row (counts only grow), both take one co
 backward induction, O(K). Where states can recur the problem is a stochastic shortest path (Bertsekas
 & Tsitsiklis 1991): value iteration for a policy to begin with, then Howard's policy iteration, each
 evaluation a sparse linear system; it stops at the optimum after finitely many policies, because each
-is better than the one before. Policies that may never end are found by reachability, not by divergence.
+is better than the one before. An episode of L steps multiplies what a step loses by L, so the last
+policies are valued, and compared, in twice the precision (:mod:`baselines.core.linear`). Policies
+that may never end are found by reachability, not by divergence.
 """
 
 from __future__ import annotations
@@ -16,14 +18,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
+from baselines.core.linear import Moves, PrecisionError, action_values_of
 from baselines.core.process import DecisionProcess
 
 _ENDING = 1e-12
 """Least probability of ending that is told from the rounding of a sum of probabilities."""
 _SWEEPS = 300
-"""Sweeps after which an iteration is taken to converge too slowly."""
+"""Sweeps of value iteration before policies are valued exactly."""
+_TIE = 2.0**-80
+"""Difference of two action values, relative to their terms, below which it is rounding."""
+
+
+__all__ = [
+    "Evaluation",
+    "ImproperPolicyError",
+    "PrecisionError",
+    "Solution",
+    "as_probabilities",
+    "bellman_residual",
+    "evaluate",
+    "solve",
+]
 
 
 class ImproperPolicyError(ValueError):
@@ -32,16 +48,31 @@ class ImproperPolicyError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Optimal values (S,), action values (S, A) and an optimal action for each state (S,)."""
+    """Optimal values (S,), action values (S, A) and an optimal action for each state (S,).
+
+    Where states recur, ``losses`` (S, A) are the gaps, closer than the difference of two rounded
+    numbers: they count at every visit.
+    """
 
     value: float
     values: NDArray[np.float64]
     action_values: NDArray[np.float64]
     actions: NDArray[np.int64]
+    losses: NDArray[np.float64] | None = None
 
     def gaps(self) -> NDArray[np.float64]:
         """Return V*(s) − Q*(s, a), (S, A): what each action loses against the best."""
+        if self.losses is not None:
+            return self.losses
         return self.values[:, np.newaxis] - self.action_values
+
+    def gaps_at(
+        self, states: NDArray[np.integer], actions: NDArray[np.integer]
+    ) -> NDArray[np.float64]:
+        """Return the gaps of actions (n,) in states (n,), without the table of all, (n,)."""
+        if self.losses is not None:
+            return np.asarray(self.losses[states, actions])
+        return np.asarray(self.values[states] - self.action_values[states, actions])
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +88,15 @@ class Evaluation:
         go on for ever without a definite loss.
     occupancy
         float64 (S,): expected number of visits in an episode; all zero when ``value`` is −inf.
+    stakes
+        Expected sum of |reward| along an episode, in money: what the rounding of ``value`` is
+        measured by. inf when ``value`` is −inf.
     """
 
     value: float
     values: NDArray[np.float64]
     occupancy: NDArray[np.float64]
+    stakes: float
 
     @property
     def expected_length(self) -> float:
@@ -76,19 +111,23 @@ def solve(model: DecisionProcess) -> Solution:
     ------
     ImproperPolicyError
         There is a state from which no policy is certain to end, or a policy may gain for ever.
+    PrecisionError
+        Episodes last so long that float64 cannot tell them from endless ones.
     """
     model.check()
     if model.is_ordered:
         values, action_values = _backward_induction(
             model.rewards, model.allowed, model.first, model.successors, model.probabilities
         )
+        actions, losses = _best(action_values, model.allowed), None
     else:
-        values, action_values = _policy_iteration(model)
+        values, action_values, actions, losses = _policy_iteration(model)
     return Solution(
-        value=float(model.initial_probabilities @ values[model.initial_states]),
-        values=values,
-        action_values=action_values,
-        actions=_best(action_values, model.allowed),
+        value=float(model.initial_probabilities @ values[model.initial_states]) + 0.0,
+        values=values + 0.0,  # + 0.0 makes −0.0 a plain zero
+        action_values=action_values + 0.0,
+        actions=actions,
+        losses=losses,
     )
 
 
@@ -108,6 +147,8 @@ def evaluate(
         Wrong shape, or rows that are not probabilities.
     ImproperPolicyError
         The policy may, from the start, go on for ever without a definite loss.
+    PrecisionError
+        Episodes last so long that float64 cannot tell them from endless ones.
     """
     policy = as_probabilities(model, policy)
     start = np.zeros(model.num_states)
@@ -119,7 +160,11 @@ def evaluate(
     else:
         values, occupancy = _evaluate_cyclic(model, policy, start)
     reached = start > 0
-    return Evaluation(float(start[reached] @ values[reached]), values, occupancy)
+    value = float(start[reached] @ values[reached]) + 0.0
+    stakes = math.inf
+    if value > -math.inf:
+        stakes = float(occupancy @ (policy * np.abs(model.rewards)).sum(axis=1))
+    return Evaluation(value, values + 0.0, occupancy, stakes)
 
 
 def as_probabilities(
@@ -211,8 +256,39 @@ def _sweep(rewards, first, successors, probabilities, policy, start):  # type: i
     return values, occupancy
 
 
-def _policy_iteration(model: DecisionProcess) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Howard's algorithm, from the greedy policy of values that have nearly converged."""
+def _policy_iteration(
+    model: DecisionProcess,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """Howard's algorithm, from the greedy policy of values that have nearly converged.
+
+    Returns values (S,), action values (S, A), the best actions (S,) and the gaps (S, A).
+    """
+    rows = np.arange(model.num_states)
+    actions = _proper_start(model)
+    seen: set[bytes] = set()
+    while True:
+        high, low = _values(model, as_probabilities(model, actions))
+        upper, lower, size = action_values_of(
+            model.rewards, model.first, model.successors, model.probabilities, high, low
+        )
+        gains = (upper - upper[rows, actions, np.newaxis]) + (
+            lower - lower[rows, actions, np.newaxis]
+        )
+        # A smaller one is rounding: the two are worth the same, and what is kept is what ends.
+        gains[np.abs(gains) <= _TIE * size] = 0.0
+        candidates = _best(gains, model.allowed)
+        better = gains[rows, candidates] > 0.0
+        # Each policy is better than the one before, unless what told them apart was rounding.
+        seen.add(actions.tobytes())
+        following = np.where(better, candidates, actions)
+        if not better.any() or following.tobytes() in seen:
+            gains[model.allowed & (gains > 0.0)] = 0.0
+            return upper[rows, actions], upper, actions, 0.0 - gains
+        actions = following
+
+
+def _proper_start(model: DecisionProcess) -> NDArray[np.int64]:
+    """Return actions (S,) that are nearly the best, and certain to end from every state."""
     order = _towards_end(model)
     values = np.zeros(model.num_states)
     _iterate_values(
@@ -225,24 +301,13 @@ def _policy_iteration(model: DecisionProcess) -> tuple[NDArray[np.float64], NDAr
         values,
         _SWEEPS,
     )
-    transitions = model.transition_matrix()
-    rows = np.arange(model.num_states)
-    start = np.ones(model.num_states)
-    action_values = model.rewards + (transitions @ values).reshape(model.rewards.shape)
+    action_values = model.rewards + (model.transition_matrix() @ values).reshape(
+        model.rewards.shape
+    )
     actions = _best(action_values, model.allowed)
     if _endless(_moves(model, as_probabilities(model, actions)))[0].any():
-        actions = _proper_actions(model, order)
-    while True:
-        values, _ = _evaluate_cyclic(model, as_probabilities(model, actions), start)
-        action_values = model.rewards + (transitions @ values).reshape(model.rewards.shape)
-        candidates = _best(action_values, model.allowed)
-        gain = action_values[rows, candidates] - action_values[rows, actions]
-        # A smaller gain is the rounding of the linear solution, and following it could cycle.
-        better = gain > 1e-12 * np.maximum(1.0, np.abs(values))
-        if not better.any():
-            # The best action's gap is then exactly zero, and no other's is negative.
-            return action_values[rows, candidates], action_values
-        actions = np.where(better, candidates, actions)
+        return _proper_actions(model, order)
+    return actions
 
 
 @njit(cache=True, error_model="numpy")
@@ -333,7 +398,6 @@ def _evaluate_cyclic(
     """Return the values and the occupancy (both (S,)) from the linear systems of the policy."""
     rewards = (policy * model.rewards).sum(axis=1)
     moves = _moves(model, policy)
-    n = model.num_states
     endless, order = _endless(moves)
     # A state that may come to an endless one is as bad as it: the losses there have no bound.
     doomed = _can_reach(moves, endless)
@@ -341,47 +405,32 @@ def _evaluate_cyclic(
     if np.any(undefined & (start > 0)):
         raise ImproperPolicyError("the policy may go on for ever without a definite loss")
     values = np.where(undefined, np.nan, -np.inf)
-    occupancy = np.zeros(n)
+    occupancy = np.zeros(model.num_states)
     live = order[~doomed[order]]  # the nearest to the end first
     if len(live):
         inner = moves[live][:, live]
-        values[live] = _solve_moves(inner, rewards[live])
+        values[live] = Moves(inner).solve(rewards[live])[0]
         if not np.any(start[doomed] > 0):
-            backwards = inner.T.tocsr()[::-1][:, ::-1]
-            occupancy[live] = _solve_moves(backwards.tocsr(), start[live[::-1]])[::-1]
+            backwards = Moves(inner.T.tocsr()[::-1][:, ::-1])
+            occupancy[live] = backwards.solve(start[live[::-1]])[0][::-1]
     return values, occupancy
 
 
-def _solve_moves(moves: sparse.csr_array, constant: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return x = constant + moves · x, (n,).
+def _values(
+    model: DecisionProcess, policy: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values of a policy as a sum of two arrays (S,).
 
-    By Gauss and Seidel's sweeps, which take a few dozen where episodes end soon; where they do not,
-    by a sparse factorisation, whose cost grows faster with the number of states.
+    Raises an ImproperPolicyError if it may go on for ever from some state.
     """
-    solution = np.zeros(len(constant))
-    if not _sweep_moves(moves.indptr, moves.indices, moves.data, constant, solution, _SWEEPS):
-        solution = splu((sparse.eye_array(len(constant)) - moves).tocsc()).solve(constant)
-    return solution
-
-
-@njit(cache=True, error_model="numpy")
-def _sweep_moves(first, successors, probabilities, constant, solution, sweeps):  # type: ignore[no-untyped-def]
-    """Improve the solution in place; return whether it stood still before the sweeps were done."""
-    for _ in range(sweeps):
-        moved, size = 0.0, 1e-300
-        for s in range(len(constant)):
-            total, own = constant[s], 1.0
-            for k in range(first[s], first[s + 1]):
-                if successors[k] == s:
-                    own -= probabilities[k]
-                else:
-                    total += probabilities[k] * solution[successors[k]]
-            total /= own
-            moved, size = max(moved, abs(total - solution[s])), max(size, abs(total))
-            solution[s] = total
-        if moved <= 1e-15 * size:
-            return True
-    return False
+    moves = _moves(model, policy)
+    endless, order = _endless(moves)
+    if endless.any():
+        raise ImproperPolicyError("a policy may gain for ever")
+    high, low = np.empty((2, model.num_states))
+    rewards = (policy * model.rewards).sum(axis=1)
+    high[order], low[order] = Moves(moves[order][:, order]).solve(rewards[order])
+    return high, low
 
 
 def _endless(moves: sparse.csr_array) -> tuple[NDArray[np.bool_], NDArray[np.integer]]:

@@ -95,7 +95,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @property
     def stakes(self) -> float:
         """The money that the optimal policy is expected to move in an episode."""
-        return _stakes(self.model, self.policy.probabilities, self.evaluation)
+        return self.evaluation.stakes
 
     @cached_property
     def longest_episode(self) -> int | None:
@@ -129,7 +129,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
             gap = (table * self.solution.gaps()).sum(axis=1)
             reached = found.occupancy > 0
             lost = float(found.occupancy[reached] @ gap[reached])
-            slack = ROUNDING * (self.stakes + _stakes(self.model, table, found))
+            slack = ROUNDING * (self.stakes + found.stakes)
             if regret < -slack or abs(regret - lost) > slack:
                 raise OracleError(
                     f"regret {regret!r} is negative, or is not the sum of gaps {lost!r}"
@@ -148,8 +148,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def gaps(self, states: NDArray[np.void], actions: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""
         rows = self.model.rows_of_states(states)
-        solution = self.solution
-        return np.asarray(solution.values[rows] - solution.action_values[rows, actions])
+        return self.solution.gaps_at(rows, actions)
 
     def certify(self, episodes: int, seed: int) -> Certificate:
         """Return the certificate with a simulation of the optimal policy added."""
@@ -212,10 +211,3 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @abstractmethod
     def describe_action(self, row: int, action: int) -> str:
         """Return what an action does in a decision state, in words."""
-
-
-def _stakes(
-    model: TabularModel[ScenarioT_co], table: NDArray[np.float64], evaluation: Evaluation
-) -> float:
-    """Return the money, spent and received, that a policy is expected to move in an episode."""
-    return float(evaluation.occupancy @ (table * np.abs(model.rewards)).sum(axis=1))

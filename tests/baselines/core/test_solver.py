@@ -1,8 +1,9 @@
-"""The solver against code of another kind: value iteration, enumeration, dense linear algebra."""
+"""The solver against code of another kind: enumeration, dense linear algebra, exact fractions."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from baselines.core.process import DecisionProcess
 from baselines.core.solver import (
     Evaluation,
     ImproperPolicyError,
+    PrecisionError,
     Solution,
     as_probabilities,
     bellman_residual,
@@ -120,25 +122,6 @@ def backed_up(model: DecisionProcess, values: Sequence[float], state: int, actio
     return float(model.rewards[state, action]) + following
 
 
-def value_iteration(model: DecisionProcess) -> list[float]:
-    """Return optimal values by sweeps in plain Python, until one changes nothing beyond 1e-12."""
-    values = [0.0] * model.num_states
-    for _ in range(100_000):
-        new = [
-            max(
-                backed_up(model, values, state, action)
-                for action in range(model.num_actions)
-                if model.allowed[state, action]
-            )
-            for state in range(model.num_states)
-        ]
-        change = max(abs(a - b) for a, b in zip(new, values, strict=True))
-        values = new
-        if change <= 1e-13 * max(1.0, *map(abs, values)):
-            return values
-    raise AssertionError("value iteration did not settle")
-
-
 def dense(model: DecisionProcess, policy: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return a policy's chances of moving (S, S), expected rewards (S,) and start (S,)."""
     if policy.ndim == 1:
@@ -172,6 +155,33 @@ def is_proper(moves: np.ndarray) -> np.ndarray:
     ends = 1.0 - moves.sum(axis=1) > 1e-9
     endless = ~(reaches & ends).any(axis=1)
     return ~(reaches & endless).any(axis=1)
+
+
+def best_values(model: DecisionProcess) -> np.ndarray:
+    """Return the optimal values (S,): the best of all policies that end, −inf where none does."""
+    best = np.full(model.num_states, -np.inf)
+    for policy in deterministic_policies(model):
+        moves, rewards, _ = dense(model, policy)
+        proper = np.flatnonzero(is_proper(moves))
+        inner = np.eye(len(proper)) - moves[np.ix_(proper, proper)]
+        best[proper] = np.maximum(best[proper], np.linalg.solve(inner, rewards[proper]))
+    return best
+
+
+def exact_values(model: DecisionProcess, actions: Sequence[int]) -> list[Fraction]:
+    """Return the values of a policy of these very tables, by elimination in exact fractions."""
+    size = model.num_states
+    rows = [[Fraction(int(i == j)) for j in range(size)] for i in range(size)]
+    for state, action in enumerate(actions):
+        for successor, probability in outcomes_of(model, state, action):
+            rows[state][successor] -= Fraction(probability)
+        rows[state].append(Fraction(float(model.rewards[state, action])))
+    for i in range(size):  # a chain that ends leaves no pivot at zero
+        for j in range(size):
+            if j != i and rows[j][i]:
+                ratio = rows[j][i] / rows[i][i]
+                rows[j] = [a - ratio * b for a, b in zip(rows[j], rows[i], strict=True)]
+    return [row[size] / row[i] for i, row in enumerate(rows)]
 
 
 def deterministic_policies(model: DecisionProcess, masked: bool = True) -> Iterator[np.ndarray]:
@@ -216,8 +226,8 @@ def shuffled(model: DecisionProcess, order: Sequence[int]) -> DecisionProcess:
 
 @quick
 @given(model=models())
-def test_optimum_is_the_limit_of_value_iteration(model: DecisionProcess) -> None:
-    values = value_iteration(model)
+def test_optimum_solves_the_equations_of_the_best_policy(model: DecisionProcess) -> None:
+    values = best_values(model).tolist()
     optimum = solve(model)
     np.testing.assert_allclose(optimum.values, values, rtol=1e-10, atol=1e-10)
     action_values = [
@@ -246,19 +256,28 @@ def test_optimum_is_the_best_of_all_deterministic_policies(model: DecisionProces
 def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(
     model: DecisionProcess,
 ) -> None:
-    best = np.full(model.num_states, -np.inf)
-    for policy in deterministic_policies(model):
-        moves, rewards, _ = dense(model, policy)
-        proper = np.flatnonzero(is_proper(moves))
-        inner = np.eye(len(proper)) - moves[np.ix_(proper, proper)]
-        best[proper] = np.maximum(best[proper], np.linalg.solve(inner, rewards[proper]))
+    best = best_values(model)
     if np.isinf(best).any():
         with pytest.raises(ImproperPolicyError, match="no policy is certain to end"):
             solve(model)
         return
     optimum = solve(model)
     np.testing.assert_allclose(optimum.values, best, rtol=1e-9)
-    np.testing.assert_allclose(optimum.values, value_iteration(model), rtol=1e-9)
+    played = evaluate(model, optimum.actions)
+    np.testing.assert_allclose(played.values, best, rtol=1e-9)
+
+
+def test_an_episode_that_ends_rarely() -> None:
+    """State 1 ends with 6.5e-05, state 2 leads back to it: value iteration settles after 10^6 sweeps."""
+    model = make_model(
+        [[-3.15008469], [-4.26380445], [-3.9461114]],
+        {
+            (1, 0): [(2, 0.565251392), (0, 6.49396812e-05), (1, 0.434683668)],
+            (2, 0): [(1, 1.0)],
+        },
+    )
+    exact = [float(value) for value in exact_values(model, [0, 0, 0])]
+    np.testing.assert_allclose(solve(model).values, exact, rtol=1e-14)
 
 
 @quick
@@ -331,6 +350,76 @@ def test_policy_iteration_ends_among_ties_in_very_long_episodes() -> None:
             moves[pair] = list(zip(rng.integers(0, size, 3).tolist(), shares, strict=True))
         optimum = solve(make_model(np.full((size, actions), -1 / 3), moves))
         np.testing.assert_allclose(optimum.values, -1 / 3 / ending, rtol=1e-7)
+
+
+RARELY = st.floats(3.0, 11.0).map(lambda exponent: 10.0**-exponent)
+
+
+@st.composite
+def long_episodes(draw: st.DrawFn) -> DecisionProcess:
+    """Draw a small model whose episodes last up to 10^11 steps, with rewards of every size."""
+    shape = size, _ = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    ending = draw(RARELY)
+    rewards = rng.normal(0, 1, shape) * 10.0 ** rng.integers(-3, 10, shape)
+    moves = {}
+    for pair in np.ndindex(*shape):
+        shares = rng.dirichlet(np.ones(size)) * (1 - ending * rng.integers(1, 5))
+        moves[pair] = list(enumerate(shares.tolist()))
+    return make_model(rewards, moves)
+
+
+@settings(max_examples=25, deadline=None)
+@given(model=long_episodes())
+def test_no_policy_beats_the_optimum_of_very_long_episodes(model: DecisionProcess) -> None:
+    """In exact fractions, and to the precision of the money at stake."""
+    optimum = solve(model)
+    result = evaluate(model, optimum.actions)
+    best = max(
+        exact_values(model, actions.tolist())[0] for actions in deterministic_policies(model)
+    )
+    tolerance = 1e-13 * result.stakes
+    assert abs(float(best - Fraction(optimum.value))) <= tolerance
+    assert abs(float(best - Fraction(result.value))) <= tolerance
+    gaps = optimum.gaps()
+    assert (gaps >= 0).all()
+    for actions in deterministic_policies(model):
+        regret = float(best - exact_values(model, actions.tolist())[0])
+        other = evaluate(model, actions)
+        lost = other.occupancy @ gaps[np.arange(model.num_states), actions]
+        assert lost == pytest.approx(regret, abs=1e-12 * max(result.stakes, other.stakes))
+
+
+def test_a_gain_that_counts_only_because_it_comes_a_million_times_is_taken() -> None:
+    """1e-7 a step beside values of 1e9: less than the rounding of a value, and a tenth in the whole."""
+    going_on = [(0, 1 - 1e-6)]
+    model = make_model([[1e3, 1e3 + 1e-7]], {(0, 0): going_on, (0, 1): going_on})
+    optimum = solve(model)
+    assert optimum.actions.tolist() == [1]
+    assert optimum.gaps()[0, 0] == pytest.approx(1e-7, rel=1e-5)
+
+
+def test_an_episode_too_long_for_double_precision_is_refused() -> None:
+    shares = [(0, 0.5 - 2e-16), (1, 0.5)]
+    with pytest.raises((ImproperPolicyError, PrecisionError)):
+        solve(make_model([[-1.0], [-1.0]], {(0, 0): shares, (1, 0): shares}))
+
+
+def test_among_ties_the_policy_that_ends_is_kept() -> None:
+    """To go round costs nothing and gains nothing; only the other action ends."""
+    model = make_model(
+        [[0.0, -4.0], [0.0, 0.0]], {(0, 0): [(1, 1.0)], (1, 0): [(0, 1.0)]}, start={0: 1.0}
+    )
+    optimum = solve(model)
+    assert optimum.value == 0.0
+    assert evaluate(model, optimum.actions).value == 0.0
+    assert not np.signbit(optimum.values).any()
+
+
+def test_the_stakes_are_what_changes_hands() -> None:
+    model = make_model([[-3.0], [5.0]], {(0, 0): [(0, 0.5), (1, 0.5)]})
+    assert evaluate(model, np.zeros(2, int)).stakes == pytest.approx(2 * 3.0 + 5.0)
+    assert evaluate(make_model([[-1.0]], LOOP), np.zeros(1, int)).stakes == np.inf
 
 
 def test_a_better_action_that_is_forbidden_is_valued_and_not_taken() -> None:

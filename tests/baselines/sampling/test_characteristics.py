@@ -20,7 +20,7 @@ from baselines.sampling.characteristics import (
     table_from_boundaries,
 )
 
-quick = settings(max_examples=60, deadline=None, derandomize=True)
+quick = settings(max_examples=60, deadline=None)
 
 
 def random_policy(seed, max_samples):

@@ -159,7 +159,7 @@ def test_bound_is_the_dense_dynamic_programme_at_its_prices(case):
         assert bound(np.multiply(test.prices, factors)) <= test.lower_bound * (1.0 + 1e-9)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(
     st.floats(0.02, 0.9),
     st.floats(0.05, 0.9),

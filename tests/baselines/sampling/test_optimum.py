@@ -327,7 +327,7 @@ def test_episodes_of_the_optimum_earn_its_value(name: str) -> None:
     assert abs(certificate.deviation or 0.0) <= 4
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(fields=scenarios(max_samples=st.integers(1, 40)), seed=st.integers(0, 10**6))
 def test_episodes_of_random_scenarios_earn_their_values(fields: dict[str, Any], seed: int) -> None:
     tables = make_tables(parse(fields))

@@ -279,6 +279,7 @@ def test_masks(env_id: str, scenario: Any, observation: str) -> None:
 def test_masks_of_the_vector_environment() -> None:
     vector = gym.make_vec(ID, num_envs=3, scenario={**MAPPING, "max_samples": 2})
     _, infos = vector.reset(seed=0)
+    vector.action_space.seed(0)
     for _ in range(8):
         masks = infos["action_mask"]
         assert (vector.action_masks() == masks.astype(bool)).all()
