@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -31,8 +32,14 @@ def format_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as a Markdown table; its columns are the keys of the first row."""
     names = list(rows[0])
     lines = [names, ["---"] * len(names)]
-    lines += [[format_cell(row[name]).replace("|", "\\|") for name in names] for row in rows]
+    lines += [[markdown_text(format_cell(row[name])) for name in names] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def markdown_text(text: str) -> str:
+    """Return text on one line so that Markdown and the HTML in it show it as it is."""
+    escaped = re.sub(r"([\\`*~$|\[\]]|(?<!\w)_|_(?!\w))", r"\\\1", " ".join(text.split()))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;")
 
 
 def explain_none(regret: float) -> str:

@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 from numpy.typing import NDArray
 
 from agents.report.leaderboard import LOSSES
 from agents.report.results import TARGET, Result, least_drawn
+from qc_gym.core.picture import Picture, literal, styles_of
+
+ENOUGH_SEEDS = 3
+"""Seeds a problem below which an interval wants a caution."""
 
 
 def learning_curves(results: Sequence[Result], goal: float) -> Figure:
     """Return the exact regret against steps and against seconds, a line for each run, log scale.
 
+    An algorithm has one colour, its runs different lines.
+
     ``goal`` is the regret at the normalised score that is aimed at, drawn as a line. The axis says so
     where regrets are drawn at the least that it shows.
     """
     least = least_drawn(goal)
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(11, 4.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    algorithms = list(dict.fromkeys(result.run.algorithm for result in results))
+    styles = styles_of([result.title for result in results])
     for ax, x in zip(axes, ("timesteps", "seconds"), strict=True):
-        named: set[int] = set()
         for result in results:
-            index = algorithms.index(result.run.algorithm)
             ax.plot(
                 [row[x] for row in result.curve],
                 [max(row["regret"], least) for row in result.curve],
-                color=f"C{index}",
+                label=literal(result.title),
                 alpha=0.85,
-                label=None if index in named else f"{algorithms[index]} (a line a seed)",
+                **styles[result.title]._asdict(),
             )
-            named.add(index)
         ax.axhline(goal, color="grey", linestyle="--", linewidth=1)
         ax.annotate(
             f"normalised {TARGET}",
@@ -53,8 +55,10 @@ def learning_curves(results: Sequence[Result], goal: float) -> Figure:
     is_cut = any(row["regret"] < least for result in results for row in result.curve)
     note = f"\nless than {least:.1g} is drawn there" if is_cut else ""
     axes[0].set_ylabel(f"exact regret (money){note}")
-    figure.legend(*axes[0].get_legend_handles_labels(), fontsize=8, loc="outside right upper")
-    figure.suptitle(f"{results[0].run.env_id}, {results[0].run.scenario_name}")
+    columns = -(-len(results) // 20)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, fontsize=8, loc="outside right upper", ncols=columns)
+    figure.suptitle(literal(f"{results[0].run.env_id}, {results[0].run.scenario_name}"))
     return figure
 
 
@@ -66,13 +70,19 @@ def performance_profiles(profiles: Mapping[str, Mapping[str, NDArray[np.float64]
     profiles
         What :func:`agents.report.leaderboard.profiles` returns.
     """
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(7, 4.2), layout="constrained")
     ax = figure.subplots()
-    for i, (name, profile) in enumerate(profiles.items()):
-        ax.step(LOSSES, profile["share"], color=f"C{i}", label=name, where="post")
+    styles = styles_of(list(profiles))
+    for name, profile in profiles.items():
+        style = styles[name]._asdict()
+        ax.step(LOSSES, profile["share"], label=literal(name), where="post", **style)
         ax.fill_between(
-            LOSSES, profile["low"], profile["high"], color=f"C{i}", alpha=0.15, linewidth=0
+            LOSSES,
+            profile["low"],
+            profile["high"],
+            color=styles[name].color,
+            alpha=0.15,
+            linewidth=0,
         )
     ax.set(
         xscale="log",
@@ -86,6 +96,28 @@ def performance_profiles(profiles: Mapping[str, Mapping[str, NDArray[np.float64]
     return figure
 
 
+def caution(standings: Sequence[Mapping[str, Any]]) -> str:
+    """Return a warning of intervals that come from few runs a problem; nothing where none does.
+
+    Parameters
+    ----------
+    standings
+        Rows with ``policy``, ``low`` and the number of ``seeds``, or of ``runs`` and ``problems``.
+    """
+    few = [
+        row["policy"]
+        for row in standings
+        if row["low"] is not None
+        and (row.get("seeds") or (row.get("runs") or 0) / row.get("problems", 1)) < ENOUGH_SEEDS
+    ]
+    if not few:
+        return ""
+    return (
+        f"Caution: the intervals of {', '.join(few)} come from fewer than {ENOUGH_SEEDS} seeds a "
+        "problem; drawn again from so few runs, they are too narrow."
+    )
+
+
 def intervals(standings: Sequence[Mapping[str, Any]]) -> Figure:
     """Return the interquartile means over all problems with their intervals, the best on top.
 
@@ -95,22 +127,27 @@ def intervals(standings: Sequence[Mapping[str, Any]]) -> Figure:
         What :func:`agents.report.overall` returns; of it, the trained algorithms.
     """
     trained = [row for row in standings if row["runs"]]
-    figure = Figure(figsize=(7, 1.2 + 0.35 * len(trained)), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(7, 1.5 + 0.35 * len(trained)), layout="constrained")
     ax = figure.subplots()
+    styles = styles_of([row["policy"] for row in trained])
     for i, row in enumerate(trained):
         if row["low"] is not None:
-            ax.plot([row["low"], row["high"]], [i, i], color="#0072b2", linewidth=7, alpha=0.35)
+            colour = styles[row["policy"]].color
+            ax.plot([row["low"], row["high"]], [i, i], color=colour, linewidth=7, alpha=0.35)
         ax.plot(row["iqm"], i, "|", color="black", markersize=14)
     problems = max(row["problems"] for row in standings)
     labels = [
-        row["policy"]
+        literal(row["policy"])
         + ("" if row["problems"] == problems else f" ({row['problems']} of {problems} problems)")
         for row in trained
     ]
     ax.set_yticks(range(len(trained)), labels)
     ax.set_ylim(len(trained) - 0.4, -0.6)
     ax.set_ylabel("algorithm (problems)")
-    ax.set_xlabel("normalised score: interquartile mean and 95 % interval")
+    warning = caution(standings)
+    ax.set_xlabel(
+        "normalised score: interquartile mean and 95 % interval"
+        + (f"\n{textwrap.fill(warning, 80)}" if warning else "")
+    )
     ax.grid(alpha=0.3, axis="x")
     return figure

@@ -2,7 +2,26 @@
 const data = JSON.parse(document.getElementById("data").textContent);
 const sections = [...document.querySelectorAll("section")];
 const menu = document.getElementById("switch");
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6bb1"];
+const DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"};
+const narrow = window.matchMedia("(max-width: 700px)");
+
+// A name is not markup, and plotly reads some.
+function plain(text) { return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); }
+
+// Text in lines of at most so many letters, longer words in pieces.
+function wrapped(text, most) {
+  const lines = [""];
+  for (const word of text.split(" ").flatMap((one) => one.match(new RegExp(`.{1,${most}}`, "gu")) ?? [])) {
+    const longer = (lines.at(-1) + " " + word).trim();
+    if (longer.length > most) lines.push(word); else lines[lines.length - 1] = longer;
+  }
+  return lines.map(plain).join("<br>");
+}
+
+// Of money and of scores, the digits that mean something; "–" where there is no number.
+function rounded(number) {
+  return number === null ? "–" : Number(number.toPrecision(5)).toLocaleString("en", {maximumSignificantDigits: 5});
+}
 
 function draw(chart, traces, layout) {
   const common = {
@@ -12,42 +31,36 @@ function draw(chart, traces, layout) {
   Plotly.react(chart, traces, {...common, ...layout}, {displaylogo: false, responsive: true});
 }
 
-function colours(names) {
-  const distinct = [...new Set(names)];
-  return (name) => COLOURS[distinct.indexOf(name) % COLOURS.length];
-}
-
 function drawIntervals(chart) {
   const rows = data.intervals;
-  draw(chart, [{
-    type: "scatter", mode: "markers", y: rows.map((_, i) => i), x: rows.map((row) => row.iqm),
-    marker: {size: 11, color: COLOURS[0]},
+  draw(chart, rows.map((row, i) => ({
+    type: "scatter", mode: "markers", y: [i], x: [row.iqm], showlegend: false,
+    marker: {size: 11, color: data.styles[row.policy].color},
     error_x: {
-      type: "data", symmetric: false, thickness: 3, color: COLOURS[0],
-      array: rows.map((row) => (row.high ?? row.iqm) - row.iqm),
-      arrayminus: rows.map((row) => row.iqm - (row.low ?? row.iqm)),
+      type: "data", symmetric: false, thickness: 3, color: data.styles[row.policy].color,
+      array: [(row.high ?? row.iqm) - row.iqm], arrayminus: [row.iqm - (row.low ?? row.iqm)],
     },
-    text: rows.map((row) => `${row.policy}: ${row.iqm}<br>95 %: ${row.low ?? "–"} to ${row.high ?? "–"}`),
+    text: [`${plain(row.policy)}: ${rounded(row.iqm)}<br>95 %: ${rounded(row.low)} to ${rounded(row.high)}`],
     hovertemplate: "%{text}<extra></extra>",
-  }], {
+  })), {
     xaxis: {title: {text: "normalised score, interquartile mean"}},
     yaxis: {
-      tickvals: rows.map((_, i) => i), ticktext: rows.map((row) => row.policy),
+      tickvals: rows.map((_, i) => i), ticktext: rows.map((row) => wrapped(row.policy, 24)),
       range: [rows.length - 0.4, -0.6], automargin: true, zeroline: false,
     },
   });
 }
 
 function drawProfiles(chart) {
-  const names = Object.keys(data.profiles), colour = colours(names);
+  const names = Object.keys(data.profiles), colour = (name) => data.styles[name].color;
   const traces = names.flatMap((name) => {
-    const line = {shape: "hv", color: colour(name)};
+    const line = {shape: "hv", color: colour(name), dash: DASHES[data.styles[name].linestyle]};
     const edge = {x: data.losses, type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
       legendgroup: name, line: {...line, width: 0}};
     return [
       {...edge, y: data.profiles[name].low},
       {...edge, y: data.profiles[name].high, fill: "tonexty", fillcolor: colour(name) + "22"},
-      {x: data.losses, y: data.profiles[name].share, type: "scatter", mode: "lines", line, name,
+      {x: data.losses, y: data.profiles[name].share, type: "scatter", mode: "lines", line, name: plain(name),
         legendgroup: name,
         hovertemplate: "%{y:.3f} of the runs come nearer than %{x:.2g}<extra>%{fullData.name}</extra>"},
     ];
@@ -60,15 +73,14 @@ function drawProfiles(chart) {
 
 function drawCurves(section, problem) {
   const x = section.querySelector(".abscissa").value, y = section.querySelector(".ordinate").value;
-  const colour = colours(problem.curves.map((curve) => curve.algorithm));
   const least = problem.least; // a logarithmic axis has no zero
   const isCut = problem.curves.some((curve) => curve.regret.some((one) => one !== null && one < least));
   const traces = problem.curves.map((curve) => ({
-    type: "scatter", mode: "lines+markers", name: curve.title, x: curve[x],
+    type: "scatter", mode: "lines+markers", name: plain(curve.title), x: curve[x],
     y: y === "regret" ? curve.regret.map((one) => one === null ? null : Math.max(one, least)) : curve[y],
-    customdata: curve.regret.map((regret, i) => [regret, curve.normalised[i]]),
-    line: {color: colour(curve.algorithm), width: 1.5}, marker: {size: 4},
-    hovertemplate: `%{x:,.5~g} ${x === "seconds" ? "s" : "steps"}<br>regret %{customdata[0]}` +
+    customdata: curve.regret.map((regret, i) => [rounded(regret), rounded(curve.normalised[i])]),
+    line: {color: curve.color, dash: DASHES[curve.linestyle], width: 1.5}, marker: {size: 4},
+    hovertemplate: `${x === "seconds" ? "%{x:,.1f} s" : "%{x:,d} steps"}<br>regret %{customdata[0]}` +
       "<br>normalised %{customdata[1]}<extra>%{fullData.name}</extra>",
   }));
   const goal = y === "regret" ? Math.max(problem.goal, least) : data.target;
@@ -89,19 +101,29 @@ function drawDisagreements(section, problem) {
   const choice = section.querySelector(".run");
   if (!choice) return;
   for (const table of section.querySelectorAll("[data-run]")) table.hidden = table.dataset.run !== choice.value;
-  const rows = problem.disagreements[choice.value];
-  draw(section.querySelector(".disagreements"), [{
+  const rows = problem.disagreements[choice.value], chart = section.querySelector(".disagreements");
+  chart.hidden = rows.length === 0; // the text below says why; an empty axis would say nothing
+  if (chart.hidden) return;
+  const labels = rows.map((row) => `${row.state}: ${row.policy}, not ${row.optimum}`);
+  // On a narrow screen the labels stand above the bars.
+  chart.style.height = narrow.matches ? `${90 + 62 * rows.length}px` : `${90 + 36 * rows.length}px`;
+  const above = labels.map((label, i) => ({
+    text: wrapped(label, 46), xref: "paper", x: 0, y: i - 0.3, xanchor: "left", yanchor: "bottom", align: "left",
+    showarrow: false, font: {size: 11},
+  }));
+  draw(chart, [{
     type: "bar", orientation: "h", y: rows.map((_, i) => i), x: rows.map((row) => row.regret),
-    marker: {color: COLOURS[1]},
-    text: rows.map((row) => `${row.state}<br>${row.policy}, not ${row.optimum}<br>${row.occupancy} times, ` +
-      `${row.gap} each: ${row.regret}<br>${(100 * row.share).toFixed(2)} % of the regret`),
+    marker: {color: problem.curves.find((curve) => curve.title === choice.value).color}, width: narrow.matches ? 0.3 : 0.7,
+    text: rows.map((row) => `${wrapped(row.state, 60)}<br>${plain(row.policy)}, not ${plain(row.optimum)}<br>` +
+      `${rounded(row.occupancy)} times, ${rounded(row.gap)} each: ${rounded(row.regret)}<br>${(100 * row.share).toFixed(2)} % of the regret`),
     textposition: "none", hovertemplate: "%{text}<extra></extra>",
   }], {
+    annotations: narrow.matches ? above : [],
     xaxis: {title: {text: "part of the regret (money in an episode)"}, rangemode: "tozero"},
     yaxis: {
-      tickvals: rows.map((_, i) => i), automargin: true, zeroline: false,
-      range: [Math.max(rows.length, 1) - 0.4, -0.6],
-      ticktext: rows.map((row) => `${row.state}: ${row.policy}, not ${row.optimum}`),
+      showticklabels: !narrow.matches, tickvals: rows.map((_, i) => i), automargin: true, zeroline: false,
+      range: [rows.length - 0.4, narrow.matches ? -1 : -0.6],
+      ticktext: labels.map((label) => wrapped(label, 64)),
     },
   });
 }
@@ -134,4 +156,5 @@ for (const section of sections) {
 }
 menu.addEventListener("change", () => { location.hash = `env=${encodeURIComponent(menu.value)}`; });
 window.addEventListener("hashchange", show);
+narrow.addEventListener("change", show);
 show();

@@ -10,20 +10,22 @@ from __future__ import annotations
 import base64
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
+from agents.report.figures import caution
 from agents.report.leaderboard import LOSSES, Problem
 from agents.report.results import TARGET, least_drawn
 from agents.tables import explain_none, format_cell
 from baselines import Disagreement
+from qc_gym.core.picture import common_colours, styles_of
 
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
 _CHARTS = {"learning_curves", "disagreements"}
@@ -73,6 +75,15 @@ class Section:
         """What stands in the page's address."""
         return "/".join(self.problem)
 
+    @property
+    def pictures(self) -> dict[str, str]:
+        """The pictures that are not charts, as addresses that hold them."""
+        return {
+            name: f"data:image/png;base64,{base64.b64encode(png).decode()}"
+            for name, png in self.figures.items()
+            if name not in _CHARTS
+        }
+
 
 def write_page(
     tables: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -95,124 +106,71 @@ def write_page(
     """
     titles = {section.title for section in sections}
     common = {title: table for title, table in tables.items() if title not in titles}
-    parts = [_front(common, left_out)]
-    parts += [_section(section, tables[section.title]) for section in sections]
+    with common_colours(profiles):
+        styles = {name: style._asdict() for name, style in styles_of(list(profiles)).items()}
+        problems = {section.name: _chart_data(section) for section in sections}
     content = {
         "target": TARGET,
+        "styles": styles,
         "intervals": [row for row in tables["Over all problems"] if row["runs"]],
         "profiles": {
             name: {key: values.tolist() for key, values in profile.items()}
             for name, profile in profiles.items()
         },
         "losses": LOSSES.tolist(),
-        "problems": {section.name: _chart_data(section) for section in sections},
+        "problems": problems,
     }
     # In a script "</" would end it, whatever stands around it.
     data = json.dumps(_drawable(content), allow_nan=False).replace("<", "\\u003c")
-    inserted = {
-        "sections": "\n".join(parts),
-        "script": _read("page.js"),
-        "plotly": get_plotlyjs(),
-        "data": data,
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {
+        "cell": format_cell,
+        "full": repr,
+        "asdict": asdict,
+        "without_problem": _without_problem,
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: inserted[place[1]], _read("page.html"))
-
-
-def html_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as an HTML table; a cell's title is its number in full."""
-    names = list(rows[0])
-    numeric = {
-        name: all(isinstance(row[name], int | float | None) for row in rows) for name in names
-    }
-    kinds = {name: ' class="number"' if numeric[name] else "" for name in names}
-    head = "".join(f"<th{kinds[name]}>{escape(name)}</th>" for name in names)
-    body = "\n".join(
-        "<tr>" + "".join(_cell(row[name], kinds[name]) for name in names) + "</tr>" for row in rows
-    )
-    return (
-        f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>"
+    return environment.from_string(_read("page.html")).render(
+        common=common,
+        notes=_NOTES,
+        tables=tables,
+        sections=sections,
+        left_out=left_out,
+        caution=caution,
+        columns=_columns,
+        explain_none=explain_none,
+        plotly=get_plotlyjs(),
+        data=data,
+        script=_read("page.js"),
     )
 
 
-def _cell(value: Any, kind: str) -> str:
-    full = f' title="{value!r}"' if isinstance(value, float) else ""
-    return f"<td{kind}{full}>{escape(format_cell(value))}</td>"
+class _Column(NamedTuple):
+    name: str
+    kind: Markup
+    """The attribute of its cells: numbers stand at the right."""
 
 
-def _front(tables: Mapping[str, Sequence[Mapping[str, Any]]], left_out: Mapping[str, str]) -> str:
-    """Return the first section: all problems together."""
-    first, *others = tables
-    parts = [f'<section data-name="all">\n<h2>{escape(first)}</h2>', _note(first)]
-    parts += [html_table(tables[first]), '<div class="chart low intervals"></div>']
-    for title in others:
-        parts += [f"<h3>{escape(title)}</h3>", _note(title), html_table(tables[title])]
-    parts += ["<h3>Performance profiles</h3>", '<div class="chart profiles"></div>']
-    if left_out:
-        reasons = "\n".join(
-            f"<li>{escape(name)}: {escape(reason)}</li>" for name, reason in left_out.items()
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
+    return [
+        _Column(
+            name,
+            Markup(' class="number"')
+            if all(isinstance(row[name], int | float | None) for row in rows)
+            else Markup(""),
         )
-        parts.append(f"<h3>Left out</h3>\n<ul>\n{reasons}\n</ul>")
-    return "\n".join([*parts, "</section>"])
-
-
-def _section(section: Section, table: Sequence[Mapping[str, Any]]) -> str:
-    """Return the section of a problem, hidden until it is chosen."""
-    rows = [
-        {name: value for name, value in row.items() if name not in _PROBLEM_COLUMNS}
-        for row in section.rows
+        for name in rows[0]
     ]
-    parts = [
-        f'<section data-name="{escape(section.name)}" hidden>\n<h2>{escape(section.title)}</h2>',
-        html_table(table),
-        "<h3>Exact learning curves</h3>",
-        '<p><select class="ordinate"><option>regret</option><option>normalised</option></select>'
-        ' against <select class="abscissa"><option value="timesteps">steps</option>'
-        "<option>seconds</option></select></p>",
-        '<div class="chart curves"></div>',
-        *_departures(section),
-        "<h3>Runs and reference policies</h3>",
-        html_table(rows),
-        _pictures(section.figures),
-        "</section>",
-    ]
-    return "\n".join(parts)
 
 
-def _departures(section: Section) -> list[str]:
-    """Return where the regret of each run comes from: a chart, and a table for each run."""
-    options = "".join(f"<option>{escape(title)}</option>" for title in section.disagreements)
-    parts = ["<h3>Where the regret comes from</h3>"]
-    parts.append(f'<p><select class="run">{options}</select></p>')
-    parts.append('<div class="chart low disagreements"></div>')
-    for title, rows in section.disagreements.items():
-        table = (
-            html_table([asdict(row) for row in rows])
-            if rows
-            else f"<p>{explain_none(section.curves[title][-1]['regret'])}</p>"
-        )
-        parts.append(f'<div data-run="{escape(title)}">{table}</div>')
-    return parts
-
-
-def _pictures(figures: Mapping[str, bytes]) -> str:
-    return "\n".join(
-        f'<figure><img alt="{escape(name)}" src="data:image/png;base64,'
-        f'{base64.b64encode(png).decode()}"><figcaption>{escape(name.replace("_", " "))}'
-        "</figcaption></figure>"
-        for name, png in figures.items()
-        if name not in _CHARTS
-    )
-
-
-def _note(title: str) -> str:
-    return f'<p class="note">{escape(_NOTES[title])}</p>'
+def _without_problem(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in _PROBLEM_COLUMNS}
 
 
 def _chart_data(section: Section) -> dict[str, Any]:
     """Return what the charts of a problem show."""
+    styles = styles_of(list(section.curves))
     curves = [
-        {"title": title, "algorithm": title.split(",")[0]}
+        {"title": title, **styles[title]._asdict()}
         | {name: [row[name] for row in curve] for name in curve[0]}
         for title, curve in section.curves.items()
     ]

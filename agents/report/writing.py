@@ -14,7 +14,7 @@ import gymnasium as gym
 
 import baselines
 from agents.files import png, write_whole
-from agents.report.figures import intervals, learning_curves, performance_profiles
+from agents.report.figures import caution, intervals, learning_curves, performance_profiles
 from agents.report.leaderboard import (
     COLUMNS,
     Problem,
@@ -29,8 +29,9 @@ from agents.report.leaderboard import (
 )
 from agents.report.page import Section, write_page
 from agents.report.results import TARGET, Result, read_results
-from agents.tables import format_csv, format_markdown
+from agents.tables import format_csv, format_markdown, markdown_text
 from baselines.core.figures import disagreement_bars
+from qc_gym.core.picture import common_colours
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
 TOP = 10
@@ -89,6 +90,11 @@ def write_report(
     left_out = {**(failures or {}), **left_out}
     if not results:
         raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
+    with common_colours(result.run.algorithm for result in results):
+        return _write(results, left_out, folder)
+
+
+def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) -> Report:
     rows: list[dict[str, Any]] = []
     sections: list[Section] = []
     for problem, group in _by_problem(results).items():
@@ -170,8 +176,12 @@ def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:
 def _markdown(report: Report) -> str:
     lines = []
     for title, table in report.tables.items():
-        lines += [f"## {title}", "", format_markdown(table), ""]
+        lines += [f"## {markdown_text(title)}", "", format_markdown(table), ""]
+        if "low" in table[0] and "iqm" in table[0] and (warning := caution(table)):
+            lines += [markdown_text(warning), ""]
     if report.left_out:
-        reasons = (f"- {name}: {reason}" for name, reason in report.left_out.items())
+        reasons = (
+            f"- {markdown_text(f'{name}: {reason}')}" for name, reason in report.left_out.items()
+        )
         lines += ["## Left out", "", *reasons, ""]
     return "\n".join(lines)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from baselines.core.disagreements import Disagreement
+from qc_gym.core.picture import Picture, literal, styles_of
 
 
 def disagreement_bars(
@@ -23,19 +23,25 @@ def disagreement_bars(
         Names of those that may go on for ever, whose regret has no bound to be shared out.
     """
     longest = max(map(len, policies.values()))
-    figure = Figure(figsize=(11, 0.9 + len(policies) * (0.8 + 0.3 * longest)), layout="constrained")
-    FigureCanvasAgg(figure)
+    height = 0.9 + len(policies) * (0.8 + 0.3 * longest)
+    figure = Picture(figsize=(11, height), layout="constrained")
+    styles = styles_of(list(policies))
     axes = figure.subplots(len(policies), 1, squeeze=False).ravel()
     for ax, (name, rows) in zip(axes, policies.items(), strict=True):
-        labels = [f"{row.state}: {row.policy}, not {row.optimum}" for row in rows]
-        ax.barh(range(len(rows)), [row.regret for row in rows], color="#d55e00", height=0.7)
+        if not rows:
+            nothing = "may go on for ever, regret without bound" if name in endless else "no regret"
+            ax.set_axis_off()  # no scale where nothing is drawn on it
+            ax.set_title(literal(f"{name}: {nothing}"), loc="left", fontsize=10)
+            continue
+        labels = [literal(f"{row.state}: {row.policy}, not {row.optimum}") for row in rows]
+        parts = [row.regret for row in rows]
+        ax.barh(range(len(rows)), parts, color=styles[name].color, height=0.7)
         ax.set_yticks(range(len(rows)), labels, fontsize=8)
         ax.set_ylim(max(longest, 1) - 0.4, -0.6)  # the costliest on top
         ax.set_xlim(0.0, None)
-        nothing = (
-            "may go on for ever, regret without bound" if name in endless else "no disagreement"
-        )
-        ax.set_title(name if rows else f"{name}: {nothing}", loc="left", fontsize=10)
+        ax.set_title(literal(name), loc="left", fontsize=10)
         ax.grid(alpha=0.3, axis="x")
-    axes[-1].set_xlabel("part of the regret (money in an episode)")
+    drawn = [ax for ax, rows in zip(axes, policies.values(), strict=True) if rows]
+    if drawn:
+        drawn[-1].set_xlabel("part of the regret (money in an episode)")
     return figure

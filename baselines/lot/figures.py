@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from baselines.lot.evaluation import BeliefRule, ResultRule, Rule
@@ -16,6 +16,7 @@ from baselines.lot.policies import LotPolicy
 from baselines.lot.probe import probe
 from baselines.lot.reference import lemma_1
 from baselines.lot.sizes import COARSE_WIDTH
+from qc_gym.core.picture import BLUE, SERIES, VERMILION, Picture, literal
 from qc_gym.core.policy import Player
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _VISIBLE = 1e-4
 """Probability of a state, if every unit is inspected, below which it is not drawn."""
 _LOTS = 25
+_ESTIMATES = "Total cost; an estimate that a method makes may lie below the true optimum"
 
 
 def figures(solution: LotOptimum, policies: Mapping[str, Player]) -> dict[str, Figure]:
@@ -42,7 +44,7 @@ def figures(solution: LotOptimum, policies: Mapping[str, Player]) -> dict[str, F
         ``thresholds``: the belief from which on each inspects, for each n and number found (not with
         outcome observations); ``beliefs``: the averaged belief against the unit, with Lemma 1's threshold
         (Figure 1 of Wang 2013); where the lot is to be produced, ``total_costs``: the total cost
-        against the lot size (Figures 2 and 3).
+        against the lot size (Figures 2 and 3), the methods' being their own estimates.
     """
     drawn = {"beliefs": averaged_belief(solution)}
     if solution.observation == "belief":
@@ -68,15 +70,16 @@ def threshold_maps(solution: LotOptimum, policies: Mapping[str, Player]) -> Figu
     }
     columns = min(3, max(1, len(maps)))
     rows = max(1, -(-len(maps) // columns))
-    figure = Figure(figsize=(4.4 * columns + 0.8, 3.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(4.4 * columns + 0.8, 3.6 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     image = None
     for ax, (name, thresholds) in zip(axes, maps.items(), strict=False):
         image = ax.imshow(
             np.sqrt(thresholds.T), origin="lower", aspect="auto", vmin=0, vmax=1, cmap="viridis"
         )
-        ax.set_title(name)
+        ax.set_title(literal(name), fontsize=10)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(6, integer=True))
     for ax in axes[len(maps) :]:
         ax.set_axis_off()
     if image is not None:
@@ -91,16 +94,17 @@ def threshold_maps(solution: LotOptimum, policies: Mapping[str, Player]) -> Figu
 def averaged_belief(solution: LotOptimum) -> Figure:
     """Return the averaged belief before each unit, exact and simulated, and Lemma 1's threshold."""
     scenario = solution.scenario
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(6.4, 4.0), layout="constrained")
     ax = figure.subplots()
     units = np.arange(1, scenario.longest_lot + 1)
     paper = PaperAlgorithm(scenario)
-    ax.plot(units, paper.beliefs.mean(axis=0), color="tab:orange", label=f"{paper.paths} paths")
+    ax.plot(
+        units, paper.beliefs.mean(axis=0), color=VERMILION, label=f"{paper.paths} simulated paths"
+    )
     ax.plot(units, averaged_beliefs(scenario), "k", linewidth=1, label="exact: F(n)")
     threshold = lemma_1(scenario)
     if 0.0 <= threshold <= 1.0:
-        ax.axhline(threshold, color="tab:red", linestyle="--", label="threshold of Lemma 1")
+        ax.axhline(threshold, color=BLUE, linestyle="--", label="threshold of Lemma 1")
     ax.set(xlabel="unit n", ylabel="averaged P(unit n in control | results)", ylim=(0, 1))
     ax.set_title("Averaged belief")
     ax.grid(alpha=0.3)
@@ -116,19 +120,20 @@ def total_costs(solution: LotOptimum) -> Figure:
     sizes = np.unique(np.concatenate([near, spread]))
     costs = [np.mean(solution.sizes.bounds(int(size), COARSE_WIDTH)) for size in sizes]
     paper, last = PaperAlgorithm(scenario), LastResult(scenario)
-    figure = Figure(figsize=(6.8, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(6.8, 4.2), layout="constrained")
     ax = figure.subplots()
-    ax.plot(sizes, costs, "k.-", label="optimal inspection", linewidth=1.6)
-    ax.plot(
-        paper.total_costs, color="tab:orange", label=f"reckoned by the algorithm: {paper.lot_size}"
-    )
-    ax.plot(
-        last.total_costs, color="tab:blue", label=f"reckoned from the last result: {last.lot_size}"
-    )
-    ax.plot(best, -solution.value, "o", color="tab:red", label=f"best lot: {best} units")
+    ax.plot(sizes, costs, "k.-", label="exact, inspected at best", linewidth=1.6)
+    for method, name, colour in (
+        (paper, "the paper's algorithm", VERMILION),
+        (last, "the last result only", BLUE),
+    ):
+        label = f"{name}: its own estimate, lot of {method.lot_size}"
+        ax.plot(method.total_costs, color=colour, linestyle="--", label=label)
+    ax.plot(best, -solution.value, "o", color=SERIES[2], label=f"the optimum: lot of {best}")
     top = -solution.value + 1.5 * (costs[0] + solution.value)
-    ax.set(xlabel="lot size Q (units)", ylabel="total cost (money)", title="Total cost")
+    ax.set(xlabel="lot size Q (units)", ylabel="total cost (money)")
+    ax.set_title(_ESTIMATES, fontsize=9)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_ylim(top=float(min(top, max(costs) * 1.02)))
     ax.grid(alpha=0.3)
     ax.legend(frameon=False)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from baselines.lot import LastResult, PaperAlgorithm, averaged_beliefs, lemma_1
 from baselines.papers import liu_hu_deng, wang_2013, yang_2010
 from baselines.sampling.plans import power_sample_size, precision_sample_size
+from qc_gym.core.picture import BLUE, VERMILION, Picture
 from qc_gym.kstage.steady_state import steady_state
 
 _PATHS = (1200, 3600)
@@ -28,8 +28,7 @@ def figures(paper: str) -> dict[str, Figure]:
 
 
 def _new(title: str, x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
     ax.set(title=title, xlabel=x, ylabel=y)
     ax.grid(alpha=0.3)
@@ -60,9 +59,9 @@ def _yang() -> dict[str, Figure]:
     plant, stages = yang_2010.CASE_STUDY, yang_2010.STAGES
     flows = steady_state(*plant[:4], stages, plant.daily_demand)
     third, ax = _new("Steady state by stages", "stages K", "items a day")
-    ax.plot(stages, flows.pooled, "o-", label="N_E, items in lots")
+    ax.plot(stages, flows.pooled, "o-", color=BLUE, label="N_E, items in lots")
     right = ax.twinx()
-    right.plot(stages, 100 * flows.pool_fraction, "s--", color="tab:red", label="p_E")
+    right.plot(stages, 100 * flows.pool_fraction, "s--", color=VERMILION, label="p_E, on the right")
     right.set_ylabel("fraction defective p_E (%)")
     third.legend(loc="outside lower center", ncols=2)
     fourth, ax = _new("Inspections by stages", "stages K", "items inspected a day")
@@ -89,7 +88,7 @@ def _wang() -> dict[str, Figure]:
     ax.plot(numbers, averaged_beliefs(own), "k:", label="expected: F")
     ax.axhline(lemma_1(own), color="grey", linestyle="--", label="Lemma 1")
     ax.legend()
-    title = "Expected cost (a process of this project's)"
+    title = "Expected cost, the methods' own estimates (a process of this project's)"
     second, ax = _new(title, "lot size", "total cost (money)")
     sizes = np.arange(own.demand, 2 * own.demand + 1)
     for label, reckoning in (

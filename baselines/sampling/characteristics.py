@@ -98,11 +98,9 @@ class Risks:
         """
         if not isinstance(target, str | PathLike):
             return self._draw(*target)
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
 
         figure = Figure(figsize=(10.0, 4.0), layout="constrained")
-        FigureCanvasAgg(figure)
         self._draw(*figure.subplots(1, 2))
         figure.savefig(target)
         return figure

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
@@ -17,12 +17,17 @@ from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import lattice_counts
 from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.reference import risks
+from qc_gym.core.picture import FAINT, OPTIMUM, SERIES, Picture, literal, styles_of
 from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, REJECT
-from qc_gym.sampling.scenario import SequentialSamplingScenario
+from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario
 
-_COLOURS = {INSPECT: "#f2f2f2", ACCEPT: "#56b4e9", REJECT: "#e69f00"}
-_NAMES = {INSPECT: "inspect", ACCEPT: "accept", REJECT: "reject"}
+_CHANCE = 3
+"""Stands on the maps where a policy draws its action."""
+_COLOURS = {INSPECT: "#f2f2f2", ACCEPT: SERIES[5], REJECT: SERIES[4], _CHANCE: "#999999"}
+_NAMES = {INSPECT: "inspect", ACCEPT: "accept", REJECT: "reject", _CHANCE: "by chance"}
+_NOTHING = 1e-12
+"""Regret, relative to the value, that is rounding."""
 _VISIBLE = 1e-3
 """Expected visits below which a state is not drawn at full strength."""
 
@@ -71,26 +76,33 @@ def regret_maps(
         for name, policy in policies.items()
         if name != "optimum"
     }
-    most = max(max(float(plane.max()) for plane in planes.values()), 1e-12)
-    shown = np.any([plane > 1e-3 * most for plane in planes.values()], axis=0)
+    most = max(float(plane.max()) for plane in planes.values())
+    is_lost = most > _NOTHING * max(1.0, abs(solution.value))
+    scale = LogNorm(1e-3 * most, most) if is_lost else None
+    shown = np.any([plane > 1e-3 * most for plane in planes.values()], axis=0) & is_lost
     d_top, n_top = (
         min(int(np.flatnonzero(shown.any(axis=axis)).max(initial=4)) + 1, len(shown) - 1)
         for axis in (1, 0)
     )
     columns = min(3, len(planes))
     rows = -(-len(planes) // columns)
-    figure = Figure(figsize=(4.6 * columns + 1.2, 3.4 * rows + 0.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(4.6 * columns + 1.2, 3.4 * rows + 0.6), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    scale = LogNorm(1e-3 * most, most)
     n, d = np.meshgrid(np.arange(n_top + 1), np.arange(d_top + 1))
     for ax, (name, plane) in zip(axes, planes.items(), strict=False):
         parts = np.where(d <= n, plane[: d_top + 1, : n_top + 1], np.nan)
         ax.set_facecolor("#dddddd")  # where d > n
-        image = ax.pcolormesh(n, d, np.maximum(parts, 1e-3 * most), cmap="Reds", norm=scale)
-        ax.set_title(f"{name}: regret {plane.sum():.4f}", fontsize=10)
+        if scale is not None:
+            image = ax.pcolormesh(n, d, np.maximum(parts, 1e-3 * most), cmap="Reds", norm=scale)
+            told = f"regret {plane.sum():.4g}"
+        else:
+            ax.set_axis_off()
+            told = "no regret"
+        ax.set_title(literal(f"{name}: {told}"), fontsize=10)
     for ax in axes[len(planes) :]:
         ax.set_axis_off()
+    if scale is None:
+        return figure
     figure.colorbar(image, ax=axes, label="part of the regret (money)", extend="min")
     figure.supxlabel("items inspected n")
     figure.supylabel("defectives found d")
@@ -117,31 +129,38 @@ def decision_maps(policies: Mapping[str, SamplingPolicy]) -> Figure:
     n_top, d_top = _window(policies)
     columns = min(3, len(policies))
     rows = -(-len(policies) // columns)
-    figure = Figure(figsize=(4.6 * columns, 3.6 * rows + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    # Wide enough for the legend above one map too.
+    figure = Picture(figsize=(max(4.6 * columns, 6.4), 3.6 * rows + 0.8), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     best = _plane(optimum.model, optimum.actions)[: d_top + 1, : n_top + 1]
     for ax, (name, policy) in zip(axes, policies.items(), strict=False):
         _draw_map(ax, policy, best, n_top, d_top)
-        ax.set_title(name)
+        ax.set_title(literal(name))
     for ax in axes[len(policies) :]:
         ax.set_axis_off()
     figure.supxlabel("items inspected n")
     figure.supylabel("defectives found d")
-    patches = [Patch(facecolor=_COLOURS[a], edgecolor="grey", label=_NAMES[a]) for a in _NAMES]
-    patches.append(Patch(facecolor="none", edgecolor="black", label="optimum's boundary"))
-    figure.legend(handles=patches, loc="outside upper center", ncols=4, frameon=False)
+    has_chance = any((policy.probabilities.max(axis=1) < 1.0).any() for policy in policies.values())
+    handles: list[Patch | Line2D] = [
+        Patch(facecolor=_COLOURS[action], edgecolor="grey", label=name)
+        for action, name in _NAMES.items()
+        if action != _CHANCE or has_chance
+    ]
+    handles.append(Patch(facecolor=SERIES[5], alpha=0.45, label="pale: seldom reached"))
+    handles.append(Line2D([], [], color="black", linewidth=1, label="optimum's boundary"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 
 def _draw_map(ax: Any, policy: SamplingPolicy, best: NDArray[Any], n_top: int, d_top: int) -> None:
     colours = ListedColormap([_COLOURS[a] for a in sorted(_COLOURS)])
-    plane = _plane(policy.model, policy.actions)[: d_top + 1, : n_top + 1]
+    answers = np.where(policy.probabilities.max(axis=1) < 1.0, _CHANCE, policy.actions)
+    plane = _plane(policy.model, answers)[: d_top + 1, : n_top + 1]
     visits = _plane(policy.model, evaluate(policy.model, policy.probabilities).occupancy)
     strength = np.where(visits[: d_top + 1, : n_top + 1] > _VISIBLE, 1.0, 0.45)
     extent = (-0.5, n_top + 0.5, -0.5, d_top + 0.5)
     image = {"origin": "lower", "aspect": "auto", "extent": extent, "interpolation": "nearest"}
-    ax.imshow(np.ma.masked_less(plane, 0), cmap=colours, vmin=0, vmax=2, alpha=strength, **image)
+    ax.imshow(np.ma.masked_less(plane, 0), cmap=colours, vmin=0, vmax=3, alpha=strength, **image)
     for action in (ACCEPT, REJECT):
         region = np.where(best < 0, 0.0, best == action)
         if region.any():
@@ -154,23 +173,46 @@ def operating_characteristics(
     policies: Mapping[str, SamplingPolicy],
 ) -> Figure:
     """Return the OC curve and the average sample number of each policy, on two panels."""
-    figure = Figure(figsize=(11, 4.4), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = Picture(figsize=(11, 4.4 + 0.2 * max(len(policies) - 18, 0)), layout="constrained")
     left, right = figure.subplots(1, 2)
+    styles = styles_of(list(policies))
     for name, policy in policies.items():
         curve = risks(policy)
-        style = {"color": "black", "linewidth": 2.2} if name == "optimum" else {"linewidth": 1.2}
-        left.plot(100 * curve.p, curve.acceptance_probability, label=name, **style)
-        right.plot(100 * curve.p, curve.average_sample_number, label=name, **style)
+        style = {**styles[name]._asdict(), "linewidth": 2.2 if name == OPTIMUM else 1.2}
+        left.plot(100 * curve.p, curve.acceptance_probability, label=literal(name), **style)
+        right.plot(100 * curve.p, curve.average_sample_number, **style)
+    scenario = next(iter(policies.values())).model.scenario
+    assert isinstance(scenario, SequentialSamplingScenario)
+    prior = scenario.prior
+    marks = {"good": curve.good, "bad": curve.bad}
+    if isinstance(prior, BetaPrior):
+        marks = {"limit": prior.limit}
     for ax in (left, right):
-        for rate, colour in ((curve.good, "tab:green"), (curve.bad, "tab:red")):
-            ax.axvline(100 * (rate or 0.0), color=colour, linestyle=":", linewidth=1)
+        for word, rate in marks.items():
+            if rate is not None:
+                _mark_rate(ax, word, 100 * rate)
         ax.set_xlabel("true fraction defective p (%)")
         ax.grid(alpha=0.3)
     left.set(ylabel="probability of acceptance", title="Operating characteristic")
     right.set(ylabel="average sample number (items)", title="Average sample number", ylim=(0, None))
     figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
+
+
+def _mark_rate(ax: Any, word: str, percent: float) -> None:
+    """Draw a dotted line at a fraction defective, and write on it what it is."""
+    ax.axvline(percent, color="grey", linestyle=":", linewidth=1)
+    place = {"xy": (percent, 1.0), "xycoords": ("data", "axes fraction")}
+    ax.annotate(
+        f"{word} {percent:.3g} %",
+        xytext=(2, -2),
+        textcoords="offset points",
+        va="top",
+        rotation=90,
+        fontsize=8,
+        color=FAINT,
+        **place,
+    )
 
 
 def _plane(model: SamplingModel, values: NDArray[Any]) -> NDArray[Any]:

@@ -17,9 +17,23 @@ from numpy.typing import NDArray
 
 from qc_gym.assembly.dynamics import ABSENT, BAD, FOUND_BAD, GOOD, NODE_FEATURES, USED, WAITING
 from qc_gym.assembly.scenario import AssemblyScenario
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    BLUE_TINT,
+    DPI,
+    FAINT,
+    INK,
+    VERMILION,
+    VERMILION_TINT,
+    Picture,
+    amount,
+    columns_of,
+    counted,
+    paint,
+    with_minus,
+)
 
-SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+SIZE = (8.0, 4.8)  # inches
 WIDTH, HEIGHT = 800, 480
 LEFT, RIGHT, BOTTOM, TOP = 8, WIDTH - 8, 40, HEIGHT - 104
 """The part of the picture where the tree is, in pixels from the left and from below."""
@@ -31,9 +45,7 @@ SMALLEST, LARGEST, READABLE = 3.5, 9.5, 6.0
 """Sizes of fonts in points: at least, at most, and below which text is turned to be larger."""
 MARGIN = 3  # pixels around a node, for its outline
 
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart, and tints.
-INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
-FILLS = {"absent": "#ffffff", "unverified": "#fbeeb8", "good": "#c9e0f0", "bad": "#f8d7c1"}
+FILLS = {"absent": "#ffffff", "unverified": "#fbeeb8", "good": BLUE_TINT, "bad": VERMILION_TINT}
 EDGES = {"absent": "#aaaaaa", "unverified": "#8a6d00", "good": BLUE, "bad": VERMILION}
 KINDS = {ABSENT: "absent", WAITING: "unverified", USED: "unverified", GOOD: "good", BAD: "bad"}
 CHANCE = "P(bad) {:.3f}"
@@ -80,7 +92,7 @@ class Box(NamedTuple):
 
 def draw_episode(moment: Moment) -> NDArray[np.uint8]:
     """Return the picture of an episode, uint8 (480, 800, 3)."""
-    figure = Figure(SIZE, DPI)
+    figure = Picture(SIZE, DPI)
     figure.patch.set_visible(False)
     _write_header(figure, moment)
     pixels = paint(figure, _backdrop(moment.scenario))[..., :3].copy()
@@ -180,7 +192,7 @@ def knowledge(moment: Moment) -> list[tuple[str, tuple[str, ...]]]:
         words = [chance if kind == "unverified" else kind]
         if scenario.nodes[name].children is not None and kind != "good":
             failures = int(state["failures"][i])
-            words.append(f"{failures} failure{'s' * (failures != 1)}")
+            words.append(counted(failures, "failure"))
         known.append((kind, tuple(words)))
     return known
 
@@ -188,14 +200,13 @@ def knowledge(moment: Moment) -> list[tuple[str, tuple[str, ...]]]:
 def _account(money: float | None) -> str:
     if money is None:
         return "money not known"
-    # Zero added: no amount is shown as -0.00.
-    return f"money {round(money, 2) + 0.0:,.{2 if abs(money) < 10_000.0 else 0}f}"
+    return f"money {amount(money)}"
 
 
 def _setting(scenario: AssemblyScenario) -> str:
     return (
         f"price {scenario.price:g}, return loss {scenario.return_loss:g}, dismantled after at most "
-        f"{scenario.max_blind_failures} blind failure{'s' * (scenario.max_blind_failures != 1)}"
+        f"{counted(scenario.max_blind_failures, 'blind failure')}"
     )
 
 
@@ -256,14 +267,14 @@ def _box(name: str, lines: int, centre: tuple[float, float], room: tuple[float, 
     width = min(FILLED_ACROSS * room[0], WIDEST)
     tall = FILLED_DOWN * room[1]
     height = min(tall, TALLEST)
-    length = max(len(name), len(CHANCE.format(0.0)))
+    length = max(columns_of(name), len(CHANCE.format(0.0)))
     size, upright = _fitting(length, lines, width, height), _fitting(length, lines, tall, width)
     if size < min(upright, READABLE):
         return Box(*centre, width, tall, True, upright)
     return Box(*centre, width, height, False, size)
 
 
-def _fitting(length: int, lines: int, width: float, height: float) -> float:
+def _fitting(length: float, lines: int, width: float, height: float) -> float:
     """Return the size in points at which text of so many characters and lines fits."""
     across = width / (CHARACTER_WIDTH * length)
     down = height / (LINE_HEIGHT * (lines + 0.3))
@@ -293,7 +304,7 @@ def _write(figure: Figure, x: float, y: float, text: str, **style: Any) -> None:
 @lru_cache(maxsize=8)
 def _backdrop(scenario: AssemblyScenario) -> NDArray[np.uint8]:
     """Return what stays the same for a whole episode, uint8 (480, 800, 4)."""
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     boxes = layout(scenario)
     for name, node in scenario.nodes.items():
         for child in node.children or ():
@@ -320,7 +331,7 @@ def _backdrop(scenario: AssemblyScenario) -> NDArray[np.uint8]:
 def _tile(box: Box, name: str, words: tuple[str, ...], kind: str, asked: bool) -> NDArray[np.uint8]:
     """Return a node as it looks, uint8 (height, width, 4): most of a picture's time is its text."""
     width, height = (int(side) + 2 * MARGIN for side in (box.width, box.height))
-    figure = Figure((width / DPI, height / DPI), DPI)
+    figure = Picture((width / DPI, height / DPI), DPI)
     figure.patch.set_visible(False)
     outline: dict[str, Any] = {
         "facecolor": FILLS[kind],
@@ -362,14 +373,19 @@ def _cut(name: str, box: Box) -> str:
     """Return as much of a name as there is room for."""
     room = box.height if box.is_upright else box.width
     most = int(room / (CHARACTER_WIDTH * box.font_size * DPI / 72.0)) + 1
-    return name if len(name) <= most else f"{name[: max(most - 1, 1)]}…"
+    if columns_of(name) <= most:
+        return name
+    kept = name
+    while len(kept) > 1 and columns_of(kept) > most - 1:
+        kept = kept[:-1]
+    return f"{kept}…"
 
 
 def _write_header(figure: Figure, moment: Moment) -> None:
     asked = question(moment)
-    size = min(14.0, 570.0 * 72.0 / DPI / (CHARACTER_WIDTH * len(asked)))
+    size = min(14.0, 570.0 * 72.0 / DPI / (CHARACTER_WIDTH * columns_of(asked)))
     _write(figure, 12, 446, asked, fontsize=size, fontweight="bold")
-    told = f"{_account(moment.money).replace('-', '−')}      {happened(moment)}"
+    told = f"{with_minus(_account(moment.money))}      {happened(moment)}"
     _write(figure, 12, 420, told, fontsize=10)
     stamp, colour = ("DELIVERED", BLUE) if moment.delivered else ("", INK)
     if moment.advice is not None:

@@ -5,24 +5,31 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    DPI,
+    FAINT,
+    INK,
+    PALE,
+    VERMILION,
+    Picture,
+    amount,
+    counted,
+    paint,
+    with_minus,
+)
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage.steady_state import SteadyState, steady_state
 
-SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+SIZE = (8.0, 4.8)  # inches
 WHITE = np.full(4, 255, np.uint8)
 BOX = (104.0, 46.0)  # pixels
 WIDEST = 12.0
 """Width in points of the largest flow."""
-
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart.
-INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
-PALE = "#cccccc"
 
 SHOPS: dict[str, tuple[float, float]] = {
     "production": (72, 300),
@@ -87,7 +94,7 @@ def draw_plant(
     advice
         The K that a policy would choose, or None.
     """
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     ax = figure.add_axes((0, 0, 1, 1), xlim=(0, SIZE[0] * DPI), ylim=(0, SIZE[1] * DPI))
     ax.set_axis_off()
     steady = None if stages is None else plant_state(scenario, stages)
@@ -98,7 +105,7 @@ def draw_plant(
         _draw_shop(ax, name, notes.get(name, ""), x, y)
     heading, details = _heading(scenario, stages, advice)
     ax.text(16, 446, heading, fontsize=14, fontweight="bold", color=INK)
-    ax.text(16, 418, details.replace("-", "−"), fontsize=9.5, color=INK)
+    ax.text(16, 418, with_minus(details), fontsize=9.5, color=INK)
     ax.text(16, 16, _setting(scenario), fontsize=8, color=FAINT)
     return paint(figure, WHITE)[..., :3].copy()
 
@@ -178,17 +185,13 @@ def shop_notes(scenario: KStageScenario, steady: SteadyState) -> dict[str, str]:
 def _heading(scenario: KStageScenario, stages: int | None, advice: int | None) -> tuple[str, str]:
     """Return the question or the decision, and what comes of it."""
     if stages is None:
-        told = "" if advice is None else f"policy: {_count(advice)}"
+        told = "" if advice is None else f"policy: {counted(advice, 'stage')}"
         return "How many stages of inspection and rework?", told
     cost = float(scenario.record()["cost"][0, stages])
     inspections = float(plant_state(scenario, stages).inspections)
-    return _count(stages), (
-        f"{inspections:,.1f} items inspected a day, money {-cost:,.4f} per item used"
+    return counted(stages, "stage"), (
+        f"{inspections:,.1f} items inspected a day, money {amount(-cost, 4)} per item used"
     )
-
-
-def _count(stages: int) -> str:
-    return f"{stages} stage{'s' * (stages != 1)}"
 
 
 def _setting(scenario: KStageScenario) -> str:

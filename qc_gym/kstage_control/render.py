@@ -6,20 +6,27 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    DPI,
+    FAINT,
+    INK,
+    VERMILION,
+    Picture,
+    amount,
+    counted,
+    paint,
+    with_minus,
+)
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
-SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+SIZE = (8.0, 4.8)  # inches
 WHITE = np.full(4, 255, np.uint8)
 MOST_DAYS = 120
 """Most days that a picture shows: the last ones."""
-
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart.
-INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
 
 
 class Run(NamedTuple):
@@ -60,7 +67,7 @@ def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> N
     advice
         The K that a policy would run today, or None.
     """
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     above, below = figure.subplots(2, sharex=True)
     figure.subplots_adjust(left=0.09, right=0.98, bottom=0.11, top=0.8, hspace=0.16)
     _draw_levels(above, scenario, run)
@@ -75,7 +82,7 @@ def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> N
     below.xaxis.set_major_locator(MaxNLocator(10, integer=True))
     heading, details = _heading(scenario, run, advice)
     figure.text(0.02, 0.93, heading, fontsize=14, fontweight="bold", color=INK)
-    figure.text(0.02, 0.87, details.replace("-", "−"), fontsize=9.5, color=INK)
+    figure.text(0.02, 0.87, with_minus(details), fontsize=9.5, color=INK)
     figure.text(0.98, 0.82, _setting(scenario), fontsize=8, color=FAINT, ha="right")
     return paint(figure, WHITE)[..., :3].copy()
 
@@ -109,21 +116,17 @@ def _row(numbers: Sequence[int]) -> str:
 
 def _heading(scenario: KStageControlScenario, run: Run, advice: int | None) -> tuple[str, str]:
     """Return where the run is, and what has come of it."""
-    money = "money not known" if run.money is None else f"money {run.money + 0.0:,.4f}"
-    before = f"yesterday {_count(run.stages[-1])}"
+    money = "money not known" if run.money is None else f"money {amount(run.money, 4)}"
+    before = f"yesterday {counted(run.stages[-1], 'stage')}"
     if run.day >= scenario.days:
         return f"{scenario.days} days are over", money
     level = run.levels[-1]
-    told = "" if advice is None else f"      policy: {_count(advice)}"
+    told = "" if advice is None else f"      policy: {counted(advice, 'stage')}"
     return (
         f"Day {run.day + 1} of {scenario.days}: level {level}, "
         f"{scenario.levels[level]:.4g} nonconforming",
         f"{before}      {money}{told}",
     )
-
-
-def _count(stages: int) -> str:
-    return f"{stages} stage{'s' * (stages != 1)}"
 
 
 def _draw_levels(ax: Any, scenario: KStageControlScenario, run: Run) -> None:

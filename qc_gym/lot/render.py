@@ -14,11 +14,23 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    DPI,
+    FAINT,
+    INK,
+    VERMILION,
+    Picture,
+    amount,
+    counted,
+    paint,
+    with_minus,
+)
+from qc_gym.core.picture import VERMILION_TINT as TINT
 from qc_gym.lot.dynamics import CONFORMING, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
 
-SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+SIZE = (8.0, 4.8)  # inches
 AXES = (0.08, 0.2, 0.9, 0.4)
 """Left, bottom, width and height of the axes of the belief, as shares of the picture."""
 LEFT, TOP, WIDTH, HEIGHT = 12, 90, 776, 96
@@ -33,9 +45,7 @@ BELIEFS = 1.0 / (1.0 + 10.0**-_GRID)
 """Beliefs, ascending, at which a policy is asked for its threshold."""
 TICKS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart, and a tint.
-INK, FAINT, EDGE = "#1a1a1a", "#666666", "#c8c8c8"
-BLUE, VERMILION, TINT = "#0072B2", "#D55E00", "#f8d7c1"
+EDGE = "#c8c8c8"
 TO_COME, NOT_INSPECTED, PASSED, FAILED, INSPECTED = 0, 1, 2, 3, 4
 FILLS = {
     TO_COME: "#ffffff",
@@ -84,7 +94,7 @@ class Moment(NamedTuple):
 
 def draw_episode(moment: Moment) -> NDArray[np.uint8]:
     """Return the picture of an episode, uint8 (480, 800, 3)."""
-    figure = Figure(SIZE, DPI)
+    figure = Picture(SIZE, DPI)
     figure.patch.set_visible(False)
     _draw_beliefs(figure, moment)
     _write_header(figure, moment)
@@ -149,7 +159,7 @@ def counts(moment: Moment) -> str:
     wanted = f"{now['d']} of {scenario.demand} still wanted"
     if now["is_producing"]:
         size = int(now["lot_size"])
-        made = f"{size} unit{'s' * (size != 1)} produced, at most {scenario.longest_lot}"
+        made = f"{counted(size, 'unit')} produced, at most {scenario.longest_lot}"
         return f"{made}; {wanted}"
     met = scenario.demand - now["d"]
     return f"{now['n']} of {now['lot_size']} units inspected, {met} conforming; {wanted}"
@@ -190,15 +200,9 @@ def _account(moment: Moment) -> str:
     if scenario.lot_size is None and (now["lot_size"] > 0 or not now["is_producing"]):
         parts["production"] = -scenario.setup_cost - scenario.unit_cost * now["lot_size"]
     parts["shortage"] = moment.money - sum(parts.values())
-    told = ", ".join(f"{name} {_amount(part)}" for name, part in parts.items() if abs(part) > 1e-9)
-    total = f"money {_amount(moment.money)}"
+    told = ", ".join(f"{name} {amount(part)}" for name, part in parts.items() if abs(part) > 1e-9)
+    total = f"money {amount(moment.money)}"
     return f"{total} ({told})" if told else total
-
-
-def _amount(money: float) -> str:
-    if abs(money) >= 10_000.0:
-        return f"{money:,.0f}"
-    return f"{round(money, 2) + 0.0:,.2f}"  # zero added: no amount is shown as -0.00
 
 
 def _setting(scenario: InspectOrStopScenario) -> str:
@@ -295,7 +299,7 @@ def _backdrop(
 
     ``shown`` are the kinds of units in the picture.
     """
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     axes = figure.add_axes(AXES, facecolor="white")
     _draw_axes(axes, scenario)
     unit = np.arange(1, scenario.longest_lot + 1)
@@ -379,7 +383,7 @@ def _draw_beliefs(figure: Figure, moment: Moment) -> None:
 
 def _write_header(figure: Figure, moment: Moment) -> None:
     figure.text(0.015, 0.94, counts(moment), fontsize=12, fontweight="bold", color=INK)
-    told = f"{belief(moment)}      {_account(moment).replace('-', '−')}".strip()
+    told = f"{belief(moment)}      {with_minus(_account(moment))}".strip()
     figure.text(0.015, 0.885, told, fontsize=9.5, color=INK)
     if moment.advice is not None:
         figure.text(

@@ -17,7 +17,20 @@ from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import Bbox, BboxTransform, TransformedBbox
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    BLUE_TINT,
+    DPI,
+    FAINT,
+    INK,
+    VERMILION,
+    VERMILION_TINT,
+    Picture,
+    amount,
+    counted,
+    paint,
+    with_minus,
+)
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, KERNEL, REJECT
 from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario
 
@@ -28,16 +41,14 @@ PRODUCERS_RISK, CONSUMERS_RISK = 0.10, 0.05
 
 VERDICTS = {None: "undecided", ACCEPT: "ACCEPTED", REJECT: "REJECTED"}
 
-SIZE, DPI = (6.4, 4.8), 100  # inches, pixels per inch
+SIZE = (6.4, 4.8)  # inches
 AXES = (0.1, 0.2, 0.875, 0.61)
 """Left, bottom, width and height of the axes, as shares of the picture."""
 MOST_COLUMNS, MOST_ROWS = 240, 120
 """Most points of the plane at which a policy is asked: more cannot be told apart in a picture."""
 TEXT_COLUMNS, TEXT_ROWS = 61, 16
 
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart, and their tints.
-INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
-TINTS = {INSPECT: "#f1f1ee", ACCEPT: "#c9e0f0", REJECT: "#f8d7c1"}
+TINTS = {INSPECT: "#f1f1ee", ACCEPT: BLUE_TINT, REJECT: VERMILION_TINT}
 SHADES = np.array(
     [[int(TINTS[action][i : i + 2], 16) for i in (1, 3, 5)] + [255] for action in sorted(TINTS)]
     + [[0, 0, 0, 0]],  # d > n, action −1: nothing
@@ -96,7 +107,7 @@ def draw_episode(
     """
     view = window(scenario, path)
     shown = None if regions is None else regions.astype(np.int8).tobytes()
-    figure = Figure(SIZE, DPI)
+    figure = Picture(SIZE, DPI)
     figure.patch.set_visible(False)
     _draw_path(figure, view, path, decision)
     _write_header(figure, scenario, path[-1], decision, money)
@@ -170,7 +181,7 @@ def _backdrop(
     scenario: SequentialSamplingScenario, view: View, regions: bytes | None
 ) -> NDArray[np.uint8]:
     """Return what stays the same for many steps, uint8 (480, 640, 4): most of a picture's time."""
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     axes = figure.add_axes(AXES, facecolor="white")
     _draw_axes(axes, scenario, view)
     if regions is not None:
@@ -303,9 +314,7 @@ def _write_header(
     figure.text(
         0.02,
         0.877,
-        f"{_posterior(scenario, n, d)}      {_account(scenario, n, decision, money)}".replace(
-            "-", "\N{MINUS SIGN}"
-        ),
+        with_minus(f"{_posterior(scenario, n, d)}      {_account(scenario, n, decision, money)}"),
         fontsize=10,
         color=INK,
     )
@@ -324,7 +333,7 @@ def _write_header(
 
 
 def _counts(n: int, d: int) -> str:
-    return f"{n} item{'s' * (n != 1)} inspected, {d} defective{'s' * (d != 1)} found"
+    return f"{counted(n, 'item')} inspected, {counted(d, 'defective')} found"
 
 
 def _posterior(scenario: SequentialSamplingScenario, n: int, d: int) -> str:
@@ -338,17 +347,11 @@ def _account(
     scenario: SequentialSamplingScenario, n: int, decision: int | None, money: float
 ) -> str:
     """Return the money so far and, once decided, what it is made of."""
-    total = f"money {_amount(money)}"
+    total = f"money {amount(money)}"
     if decision is None:
         return total
     spent = -scenario.inspection_cost * n
-    return f"{total} (inspection {_amount(spent)}, decision {_amount(money - spent)})"
-
-
-def _amount(money: float) -> str:
-    if abs(money) >= 10_000.0:
-        return f"{money:,.0f}"
-    return f"{round(money, 2) + 0.0:,.2f}"  # zero added: no amount is shown as -0.00
+    return f"{total} (inspection {amount(spent)}, decision {amount(money - spent)})"
 
 
 def _setting(scenario: SequentialSamplingScenario) -> str:
