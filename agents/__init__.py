@@ -47,6 +47,8 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in {"torch", "stable_baselines3", "sb3_contrib"}:
             raise ModuleNotFoundError(
-                f"agents.{name} needs {error.name}: pip install 'qc-gym[agents]'", name=error.name
+                f"agents.{name} needs {error.name}; in a clone of the project: "
+                "pip install '.[agents]'",
+                name=error.name,
             ) from error
         raise

@@ -25,7 +25,7 @@ from qc_gym.core.record import Record, validated
 
 Count = Annotated[int, Field(ge=1)]
 MANIFEST = "experiment.json"
-_NOT_DECISIVE = {"board.py", "cli.py", "report", "statistics.py", "tables.py"}
+_NOT_DECISIVE = {"board.py", "cli", "report", "statistics.py", "tables.py"}
 """Parts of ``agents`` that show results and cannot change them."""
 
 

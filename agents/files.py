@@ -11,13 +11,21 @@ if TYPE_CHECKING:
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
-    """Write a file so that no reader ever finds a part of it; its folder is made if missing."""
+    """Write a file so that no reader ever finds a part of it; its folder is made if missing.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the error names it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
         partial.replace(path)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
 

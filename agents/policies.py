@@ -18,6 +18,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.algorithms import find_algorithm
+from agents.files import write_whole
 
 DESCRIPTION, WEIGHTS = "policy.json", "policy.safetensors"
 _FORMAT = 1
@@ -92,9 +93,9 @@ def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[s
     """
     folder = Path(folder)
     tensors = {name: tensor.contiguous() for name, tensor in model.policy.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(save(tensors))
+    write_whole(folder / WEIGHTS, save(tensors))
     content = {"format": _FORMAT, **description}
-    (folder / DESCRIPTION).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / DESCRIPTION, json.dumps(content, indent=2) + "\n")
 
 
 def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
@@ -126,6 +127,32 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
         raise ValueError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION}: {error}") from error
     policy.set_training_mode(False)
     return policy, description
+
+
+def check_fits(policy: BasePolicy, description: Mapping[str, Any], env: gym.Env[Any, Any]) -> None:
+    """Check that a policy which :func:`load_policy` returned can play an environment.
+
+    Its scenario may be another than that of the training, as long as observations and actions are
+    of the same sizes.
+
+    Raises
+    ------
+    ValueError
+        The policy is of another environment, or sees or does something else; the message says what.
+    """
+    inner = env.unwrapped
+    env_id = env.spec.id if env.spec is not None else type(inner).__name__
+    if env_id != description["env_id"]:
+        raise ValueError(f"{env_id}: the model was trained on {description['env_id']}")
+    observation = getattr(inner, "observation", None)
+    if observation != description["observation"]:
+        raise ValueError(f"observation {observation}: the model sees {description['observation']}")
+    for what, wanted, given in (
+        ("observations", policy.observation_space, env.observation_space),
+        ("actions", policy.action_space, env.action_space),
+    ):
+        if wanted != given:
+            raise ValueError(f"scenario: its {what} are {given}; the model's are {wanted}")
 
 
 def _network(description: Mapping[str, Any]) -> BasePolicy:

@@ -10,13 +10,61 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def format_cell(value: Any) -> str:
-    """Return a value of a table as it is shown."""
+def format_cell(value: Any, name: str = "") -> str:
+    """Return a value of a table as it is shown.
+
+    Parameters
+    ----------
+    name
+        That of the column: steps are shown in words, seconds rounded to what they mean.
+    """
     if value is None:
         return "–"
-    if isinstance(value, float):
-        return f"{value:.4f}" if math.isfinite(value) else str(value)
-    return str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and math.isfinite(value):
+        if name.startswith("steps"):
+            return format_steps(value)
+        if name == "seconds" or name.startswith("s to"):
+            return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+    return format_number(value) if isinstance(value, float) else str(value)
+
+
+def format_number(value: float) -> str:
+    """Return a number with four decimals; fewer where it is large, more where nothing would be left.
+
+    A regret of 3e-9 is not 0.0000, nor is −0.0 less than zero.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if value == 0.0:
+        return "0.0000"
+    if not 5e-5 <= abs(value) < 1e12:
+        return f"{value:.2e}" if abs(value) < 1.0 else f"{value:.7e}"
+    whole = len(str(int(abs(value))))
+    return f"{value:.{min(max(9 - whole, 0), 4)}f}"
+
+
+def format_steps(steps: float) -> str:
+    """Return a number of steps to what is meant: 2.28 million, or 64,000."""
+    if steps < 1e6:
+        return f"{steps:,.0f}"
+    digits = max(0, 2 - int(math.log10(steps / 1e6)))
+    text = f"{steps / 1e6:,.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} million"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration to what is meant: 0.8 s, 25 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    if minutes < 120:
+        return f"{whole // 60} min {whole % 60} s" if whole < 600 else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -31,8 +79,8 @@ def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str
 def format_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return rows as a Markdown table; its columns are the keys of the first row."""
     names = list(rows[0])
-    lines = [names, ["---"] * len(names)]
-    lines += [[markdown_text(format_cell(row[name])) for name in names] for row in rows]
+    lines = [[markdown_text(name) for name in names], ["---"] * len(names)]
+    lines += [[markdown_text(format_cell(row[name], name)) for name in names] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

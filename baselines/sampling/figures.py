@@ -182,7 +182,6 @@ def operating_characteristics(
         left.plot(100 * curve.p, curve.acceptance_probability, label=literal(name), **style)
         right.plot(100 * curve.p, curve.average_sample_number, **style)
     scenario = next(iter(policies.values())).model.scenario
-    assert isinstance(scenario, SequentialSamplingScenario)
     prior = scenario.prior
     marks = {"good": curve.good, "bad": curve.bad}
     if isinstance(prior, BetaPrior):

@@ -15,7 +15,8 @@ class Viewer:
             import pygame
         except ImportError as error:
             raise DependencyNotInstalled(
-                "render_mode='human' needs pygame: pip install 'qc-gym[render]'"
+                "render_mode='human' needs pygame; in a clone of the project: "
+                "pip install '.[render]'"
             ) from error
         self._pygame = pygame
         self._fps = fps

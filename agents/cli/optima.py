@@ -1,0 +1,182 @@
+"""``solve`` and ``score``: the exact optimum, and what a policy loses against it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import gymnasium as gym
+import typer
+
+from agents.cli.options import (
+    AsJson,
+    Assignments,
+    Env,
+    Figures,
+    Observation,
+    ScenarioOption,
+    Seed,
+    env_id_of,
+    inner,
+    make_env,
+    scenario_source,
+    whole_number,
+)
+from agents.cli.output import print_json, print_table, say
+from agents.tables import explain_none
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from baselines import Certificate
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    app.command()(solve)
+    app.command()(score)
+
+
+def solve(
+    env: Env,
+    scenario: ScenarioOption = None,
+    set_: Assignments = None,
+    observation: Observation = None,
+    episodes: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="To simulate as a check of the optimum; 0 for none.",
+        ),
+    ] = 100_000,
+    check: Annotated[
+        bool, typer.Option("--check/--no-check", help="Whether to simulate; see --episodes.")
+    ] = True,
+    seed: Seed = 0,
+    figures: Figures = None,
+    as_json: AsJson = False,
+) -> int:
+    """Compute the exact optimum, its certificate and the policy in words.
+
+    The exit status is 1 if the optimum does not pass its check.
+    """
+    import baselines
+
+    env_id = env_id_of(env)
+    made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
+    solution = baselines.solve(made)
+    certificate = solution.certificate
+    if check and episodes != 0:
+        certificate = baselines.certify(made, episodes=episodes, seed=seed)
+    if figures is not None:
+        write_figures(baselines.figures(made, {}), figures, inner(made).family)
+    if as_json:
+        content = {
+            "env_id": env_id,
+            "scenario": inner(made).scenario.model_dump(mode="json"),
+            "value": solution.value,
+            "lower": solution.lower,
+            "upper": solution.upper,
+            "certificate": asdict(certificate),
+        }
+        print_json(content)
+    else:
+        say(f"optimal value        {solution.value:.8f} (expected return of an episode)")
+        if certificate.width:
+            say(f"certified between    {solution.lower:.8f} and {solution.upper:.8f}")
+        _print_certificate(certificate)
+        say()
+        say(baselines.instructions(made))
+    return _status(certificate)
+
+
+def _print_certificate(certificate: Certificate) -> None:
+    say(f"Bellman residual     {certificate.bellman_residual:.1e}")
+    simulation = certificate.simulation
+    if simulation is None:
+        return
+    say(
+        f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
+        f"{simulation.episodes:,} episodes: {certificate.deviation:+.2f} standard errors away"
+    )
+
+
+def _status(certificate: Certificate) -> int:
+    return 0
+
+
+def score(
+    env: Env,
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL", help="Folder that train wrote; without one: the reference policies."
+        ),
+    ] = None,
+    scenario: ScenarioOption = None,
+    set_: Assignments = None,
+    observation: Observation = None,
+    as_json: AsJson = False,
+) -> None:
+    """Score a trained agent, and tell where its regret comes from; or the reference policies."""
+    import baselines
+
+    env_id = env_id_of(env)
+    if model is None:
+        made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
+        scores = {
+            name: baselines.score(made, policy)
+            for name, policy in baselines.reference_policies(made).items()
+        }
+    else:
+        made, policy = _trained(env_id, model, scenario, set_, observation)
+        scores = {model: baselines.score(made, policy)}
+    if as_json:
+        print_json({name: asdict(one) for name, one in scores.items()})
+        return
+    ranked = sorted(scores.items(), key=lambda item: item[1].regret)
+    print_table(env_id, [{"policy": name, **asdict(one)} for name, one in ranked])
+    if model is not None:
+        _print_disagreements(made, policy, scores[model].regret)
+
+
+def _trained(
+    env_id: str,
+    folder: str,
+    scenario: str | None,
+    pairs: list[str] | None,
+    observation: str | None,
+) -> tuple[gym.Env[Any, Any], Any]:
+    """Return a trained policy and an environment that it fits: by default that of its training."""
+    from agents.policies import check_fits, load_policy
+
+    policy, trained = load_policy(folder)
+    source: Any = scenario
+    if scenario is None and trained["env_id"] == env_id:
+        source = trained["scenario"]
+    observation = observation or trained["observation"]
+    made = make_env(env_id, scenario_source(env_id, source, pairs), observation)
+    check_fits(policy, trained, made)
+    return made, policy
+
+
+def _print_disagreements(env: gym.Env[Any, Any], policy: Any, regret: float) -> None:
+    """Show where the regret of a policy comes from."""
+    import baselines
+
+    rows = baselines.disagreements(env, policy)
+    if rows:
+        print_table("Where the regret comes from", [asdict(row) for row in rows])
+    else:
+        say(explain_none(regret))
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path, prefix: str) -> None:
+    """Write pictures as PNG files, each named by the prefix and its own name."""
+    from agents.files import png, write_whole
+
+    for name, figure in figures.items():
+        write_whole(folder / f"{prefix}-{name}.png", png(figure))

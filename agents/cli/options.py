@@ -1,0 +1,217 @@
+"""Arguments and options that several commands take, and the scenario that they describe."""
+
+from __future__ import annotations
+
+import copy
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import gymnasium as gym
+import typer
+import yaml
+
+import qc_gym
+from qc_gym.core.env import QCEnv
+from qc_gym.core.errors import ScenarioError, close_names
+from qc_gym.core.ranges import ScenarioRange
+
+
+def whole_number(text: str | int) -> int:
+    """Return a whole number, however it is written: 100000, 100_000, 1e5; one that is, as it is."""
+    if isinstance(text, int):
+        return text
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value.is_integer():
+        raise ValueError(f"{text!r} is not a whole number, such as 100000 or 1e5")
+    return int(value) if re.search("[.eE]", text) else int(text)
+
+
+def env_id_of(name: str) -> str:
+    """Return the id that a name on the command line stands for, with or without ``qc_gym/``."""
+    known = list(qc_gym.ENVIRONMENTS)
+    for env_id in known:
+        if name in (env_id, env_id.split("/")[-1]):
+            return env_id
+    raise ValueError(f"unknown environment {name!r}; {close_names(name, known)}")
+
+
+def inner(env: gym.Env[Any, Any]) -> QCEnv:
+    """Return the environment inside its wrappers."""
+    assert isinstance(env.unwrapped, QCEnv)
+    return env.unwrapped
+
+
+def _complete_env(incomplete: str) -> list[str]:
+    names = [name for env_id in qc_gym.ENVIRONMENTS for name in (env_id.split("/")[-1], env_id)]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def _complete_scenario(ctx: typer.Context, incomplete: str) -> list[str]:
+    try:
+        presets = inner(gym.make(env_id_of(ctx.params["env"]))).scenario_type.presets
+    except (KeyError, ValueError):
+        return []
+    files = (str(path) for pattern in ("*.yaml", "*.yml") for path in Path().glob(pattern))
+    return [name for name in [*presets, *files] if name.startswith(incomplete)]
+
+
+Env = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENV",
+        help="For instance SequentialSampling-v0; qc-gym list names all.",
+        autocompletion=_complete_env,
+    ),
+]
+ScenarioOption = Annotated[
+    str | None,
+    typer.Option(
+        "--scenario",
+        help="A preset or a YAML file; by default the first preset.",
+        autocompletion=_complete_scenario,
+    ),
+]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="A field of the scenario, as YAML; dotted where it is inside another "
+        "(prior.good=0.02). Any number of times.",
+    ),
+]
+Observation = Annotated[
+    Literal["belief", "outcome"] | None,
+    typer.Option(help="What the agent sees; by default the belief."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For a program to read.")]
+Figures = Annotated[
+    Path | None, typer.Option("--figures", metavar="DIR", help="Folder to draw the figures into.")
+]
+Seed = Annotated[
+    int, typer.Option(parser=whole_number, metavar="NUMBER", help="Of all that is random.")
+]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, with the numbers of YAML 1.2: 3e-4 is one."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*\.?[\d_]*|\.\d[\d_]*)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_assignments(pairs: Sequence[str], option: str) -> dict[str, Any]:
+    """Return the values by name of ``NAME=VALUE`` words; a value is YAML.
+
+    Raises
+    ------
+    ValueError
+        No ``=``, a value that is not YAML, or a name given twice; the message shows it.
+    """
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{option} {pair}: NAME=VALUE is needed")
+        if name in values:
+            raise ValueError(f"{option} {pair}: {name} is set already, to {values[name]!r}")
+        try:
+            value = yaml.load(text, _Loader)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise ValueError(f"{option} {pair}: the value is not YAML: {error}") from error
+        is_whole = isinstance(value, float) and re.search("[eE]", text) and value.is_integer()
+        values[name] = int(value) if is_whole else value  # 1e5 counts as well as it measures
+    return values
+
+
+def scenario_source(env_id: str, scenario: Any, pairs: Sequence[str] | None) -> Any:
+    """Return the scenario to make an environment with: as given, or its fields with some set anew.
+
+    Parameters
+    ----------
+    scenario
+        A preset, a file or a mapping; None is the first preset.
+    pairs
+        ``FIELD=VALUE`` words, the field dotted where it is inside another. Where a ``kind`` is set
+        to another one, what belonged to the former is gone.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that cannot be used, or a field that is inside something that has no parts.
+    """
+    if not pairs:
+        return scenario
+    values = read_assignments(pairs, "--set")
+    parsed = inner(gym.make(env_id)).scenario_type.parse(scenario)
+    if isinstance(parsed, ScenarioRange):
+        fields = copy.deepcopy(dict(parsed.fields))
+    else:
+        fields = parsed.model_dump(mode="json", exclude_unset=True)
+    # Kinds first: they decide which fields there are beside them.
+    for name in sorted(values, key=lambda name: name.split(".")[-1] != "kind"):
+        _put(fields, name, values[name])
+    return fields
+
+
+def _put(fields: Any, name: str, value: Any) -> None:
+    """Set the field at a dotted name."""
+    *path, last = name.split(".")
+    target = fields
+    for i, part in enumerate(path):
+        key = _key(target, part, ".".join(path[:i]), name)
+        if isinstance(target, dict) and target.get(key) is None:
+            target[key] = {}
+        target = target[key]
+    key = _key(target, last, ".".join(path), name)
+    if key == "kind" and target.get("kind") != value:
+        target.clear()
+    target[key] = value
+
+
+def _key(target: Any, part: str, where: str, name: str) -> Any:
+    """Return what a part of a dotted name is in the mapping or list that holds it."""
+    if isinstance(target, dict):
+        return part
+    if isinstance(target, list):
+        if part.isdecimal() and int(part) < len(target):
+            return int(part)
+        raise ScenarioError(
+            f"--set {name}: {where} has {len(target)} entries, from 0; got {part!r}"
+        )
+    raise ScenarioError(f"--set {name}: {where} = {target!r}: has no parts")
+
+
+def make_env(
+    env_id: str, scenario: Any, observation: str | None, *, ranges: bool = False
+) -> gym.Env[Any, Any]:
+    """Return the environment; without ``ranges``, a range of scenarios is refused.
+
+    Raises
+    ------
+    ValueError
+        The scenario cannot be used; the message names the field.
+    """
+    env = gym.make(env_id, scenario=scenario, observation=observation or "belief")
+    if not ranges and isinstance(inner(env).scenarios, ScenarioRange):
+        where = scenario if isinstance(scenario, str) else "the scenario"
+        raise ValueError(f"--scenario {where}: is a range, which has no one optimum")
+    return env
+
+
+def scenario_fields(env: gym.Env[Any, Any]) -> Mapping[str, Any]:
+    """Return the scenario as a file would hold it: the fields that were given, ranges included."""
+    scenarios = inner(env).scenarios
+    if isinstance(scenarios, ScenarioRange):
+        return dict(scenarios.fields)
+    return scenarios.model_dump(mode="json", exclude_unset=True)

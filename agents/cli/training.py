@@ -1,0 +1,194 @@
+"""``train``, ``bench`` and ``report``: agents, experiments and their reports."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agents.cli.options import (
+    AsJson,
+    Assignments,
+    Env,
+    Observation,
+    ScenarioOption,
+    Seed,
+    env_id_of,
+    read_assignments,
+    scenario_source,
+    whole_number,
+)
+from agents.cli.output import console, print_json, print_table, say
+from agents.tables import format_duration, format_steps
+
+if TYPE_CHECKING:
+    from agents.experiment import Run
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (train, bench, report):
+        app.command()(command)
+
+
+def _complete_algorithm(incomplete: str) -> list[str]:
+    from agents import ALGORITHMS
+
+    return [name for name in ALGORITHMS if name.startswith(incomplete)]
+
+
+def train(
+    env: Env,
+    algorithm: Annotated[
+        str,
+        typer.Argument(
+            metavar="ALGORITHM",
+            help="For instance ppo, a2c or dqn.",
+            autocompletion=_complete_algorithm,
+        ),
+    ],
+    scenario: ScenarioOption = None,
+    set_: Assignments = None,
+    observation: Observation = None,
+    seed: Seed = 0,
+    timesteps: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="Steps of the agent, 1e5 for instance; by default those of the algorithm.",
+        ),
+    ] = None,
+    num_envs: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="Environments side by side; by default those of the algorithm.",
+        ),
+    ] = None,
+    hyper: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hyper",
+            metavar="NAME=VALUE",
+            help="A hyperparameter of the algorithm, as YAML. Any number of times.",
+        ),
+    ] = None,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the runs.")] = Path(
+        "results/runs"
+    ),
+) -> None:
+    """Train an agent and score it exactly."""
+    from agents.board import Board
+    from agents.runs import train_run
+
+    env_id = env_id_of(env)
+    hyperparameters = read_assignments(hyper or [], "--hyper")
+    _refuse_hyperparameters(set_ or [])
+    training = {
+        "total_timesteps": timesteps,
+        "num_envs": num_envs,
+        "hyperparameters": hyperparameters,
+    }
+    problem = {
+        "env_id": env_id,
+        "scenario": scenario_source(env_id, scenario, set_),
+        "observation": observation or "belief",
+        "algorithms": {algorithm: training},
+    }
+    run = _single_run(problem, seed)
+    out.mkdir(parents=True, exist_ok=True)
+    with Board(console()) as board:
+        board.add(run.name, run.total_timesteps)
+        result = train_run(run, out, board)
+    print_table(run.name, [result["score"]])
+    steps, seconds = format_steps(run.total_timesteps), format_duration(result["seconds"])
+    say(f"{steps} steps in {seconds}")
+    say(f"written to {out / run.name}")
+
+
+def _refuse_hyperparameters(pairs: Sequence[str]) -> None:
+    """Raise a ValueError for a hyperparameter among the fields of the scenario."""
+    from agents.hyperparameters import HYPERPARAMETERS
+
+    for pair in pairs:
+        if pair.partition("=")[0] in HYPERPARAMETERS:
+            raise ValueError(f"--set {pair}: sets a scenario's field; a hyperparameter is --hyper")
+
+
+def _single_run(problem: Mapping[str, Any], seed: int) -> Run:
+    """Return the run of one algorithm on one problem."""
+    from agents.experiment import Experiment, runs_of
+    from qc_gym.core.record import validated
+
+    content = {"name": "train", "seeds": [seed], "problems": [problem]}
+    (run,) = runs_of(validated(Experiment, content, "train"), where="train")
+    return run
+
+
+def bench(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+) -> int:
+    """Run an experiment and write its report.
+
+    The exit status is 1 if runs had to be left out of it.
+    """
+    from agents.board import Board
+    from agents.experiment import read_experiment, runs_of, write_manifest
+    from agents.report import write_report
+    from agents.runs import carry_out
+
+    experiment = read_experiment(config)
+    folder = out / experiment.name
+    runs = list(runs_of(experiment))
+    write_manifest(experiment, folder)
+    with Board(console()) as board:
+        for run in runs:
+            board.add(run.name, run.total_timesteps)
+        folders, failures = carry_out(
+            runs,
+            folder / "runs",
+            workers=experiment.workers,
+            report=board.show,
+            finished=board.finish,
+            failed=board.fail,
+        )
+    written = write_report(folders, folder, failures)
+    _print_tables(written.tables)
+    say(f"written to {folder}: report.html, leaderboard.md, results.csv, figures/, runs/")
+    return _say_left_out(written.left_out)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that bench wrote.")],
+    as_json: AsJson = False,
+) -> int:
+    """Write the report of finished runs again.
+
+    The exit status is 1 if runs had to be left out of it.
+    """
+    from agents.report import run_folders, write_report
+
+    written = write_report(run_folders(folder), folder)
+    if as_json:
+        print_json(written.rows)
+    else:
+        _print_tables(written.tables)
+    return _say_left_out(written.left_out)
+
+
+def _print_tables(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    for title, table in tables.items():
+        print_table(title, table)
+
+
+def _say_left_out(left_out: Mapping[str, str]) -> int:
+    """Say which runs are not in a report; return 1 if there are any."""
+    for name, reason in left_out.items():
+        print(f"qc-gym: left out: {name}: {reason}", file=sys.stderr)
+    return 1 if left_out else 0
