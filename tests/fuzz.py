@@ -3,8 +3,8 @@
     python tests/fuzz.py [--minutes 20] [--seed SEED] [what pytest is to run]
 
 A round runs every test that hypothesis draws examples for: the first with as many as in `make test`,
-each later one with twice as many. What it finds is shown with the seed and the command that finds it again, and the
-exit status is 1.
+each later one with twice as many. What it finds is shown with the seed and the command that finds it
+again, and the exit status is 1.
 """
 
 import argparse

@@ -1,0 +1,98 @@
+"""A family registered from outside the packages is served like those inside."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GENERIC = (
+    "tests/baselines/test_every_family.py",
+    "tests/qc_gym/core/test_interface.py",
+    "tests/qc_gym/core/test_vector_equals_scalar.py",
+    "tests/baselines/core/test_own_policies.py",
+)
+
+
+def in_a_process(code: str) -> str:
+    run = subprocess.run(
+        [sys.executable, "-c", "import single_item\n" + code],
+        cwd=ROOT / "tests",
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_it_is_solved_scored_told_and_drawn() -> None:
+    """Inspect at 30 %: .7 · 10 − 1 = 6, against 7 − 6 = 1 untested."""
+    printed = in_a_process(
+        """
+import baselines
+optimum = baselines.solve(single_item.ID)
+print(round(optimum.value, 12), round(baselines.solve(single_item.ID, scenario="sure").value, 12))
+references = baselines.reference_policies(single_item.ID)
+score = baselines.score(single_item.ID, references["trusting"])
+print(round(score.regret, 12), score.exact, references.describe("trusting"))
+print(baselines.certify(single_item.ID, episodes=10_000).simulation.episodes)
+print(list(baselines.figures(single_item.ID, {"trusting": references["trusting"]})))
+print([row.state for row in baselines.disagreements(single_item.ID, references["trusting"])])
+print(baselines.instructions(single_item.ID))
+"""
+    )
+    lines = printed.splitlines()
+    assert lines[0] == f"6.0 {0.999 * 10 - 0.001 * 20}"
+    assert lines[1] == "5.0 True uses it as it is"
+    assert lines[2:5] == ["10000", "['inspects']", "['the item is not inspected']"]
+    assert lines[5:] == [
+        "the item is not inspected: inspect",
+        "the item is good: use",
+        "the item is bad: discard",
+    ]
+
+
+def test_the_command_line_knows_it() -> None:
+    listed = in_a_process("from agents.cli import main; main(['list'])")
+    assert "SingleItem-v0" in listed
+    solved = in_a_process(
+        "from agents.cli import main; raise SystemExit(main(['solve', 'SingleItem-v0']))"
+    )
+    assert "6.0" in solved
+    assert "inspect" in solved
+
+
+def test_agents_train_on_it() -> None:
+    printed = in_a_process(
+        """
+import baselines
+from agents import train
+model = train("ppo", single_item.ID, total_timesteps=2000, num_envs=8)
+print(baselines.score(single_item.ID, model).exact)
+"""
+    )
+    assert printed.splitlines()[-1] == "True"
+
+
+@pytest.mark.parametrize("tests", GENERIC)
+def test_the_generic_tests_hold_it(tests: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "single_item", "-p", "no:cacheprovider"]
+        + ["-k", "SingleItem or single_item", tests],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PATH": "", "SDL_VIDEODRIVER": "dummy"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout
+    assert " passed" in run.stdout
+
+
+def test_nothing_was_edited_for_it() -> None:
+    for package in ("qc_gym", "baselines", "agents"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert "single_item" not in path.read_text(encoding="utf-8").lower()
