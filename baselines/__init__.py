@@ -9,7 +9,10 @@ Examples
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
@@ -61,8 +64,20 @@ __all__ = [
     "solve",
 ]
 
+_FAMILIES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
 _ARENA = 256
 """Sub-environments in which policies are simulated, at most."""
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a family's package when it is first named, as in ``baselines.sampling.risks``."""
+    if name not in _FAMILIES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_FAMILIES})
 
 
 def solve(env: Any, *, scenario: Any = None, observation: str | None = None) -> Optimum[Scenario]:
@@ -186,7 +201,7 @@ def disagreements(
 
     Exact for every policy without memory; for one with memory, how often it comes to a state is
     simulated, and for every policy of inspect-or-stop, whose beliefs are told in ranges
-    (:func:`baselines.lot.disagreements`). A policy that may never end has no finite regret to
+    (:mod:`baselines.lot.departures`). A policy that may never end has no finite regret to
     share out: the list is empty.
 
     Parameters

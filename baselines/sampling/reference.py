@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -278,6 +279,6 @@ def risks(
         p = (
             np.linspace(0.0, top, 201)
             if lot_size is None
-            else np.arange(int(top * lot_size) + 1) / lot_size
+            else np.arange(math.floor(top * lot_size + 1e-9) + 1) / lot_size
         )
     return Risks.of(probabilities, p, scenario.max_samples, good=good, bad=bad, lot_size=lot_size)
