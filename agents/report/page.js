@@ -28,7 +28,7 @@ function draw(chart, traces, layout) {
     if (axis.title) axis.title.text = axis.title.text.split("<br>").map((line) => wrapped(line, narrow.matches ? 32 : 80)).join("<br>");
   }
   const common = {
-    margin: {t: 36, r: 10}, hovermode: "closest", legend: {orientation: "h", y: -0.2},
+    margin: {t: 36, r: 10}, hovermode: "closest", legend: {orientation: "h", y: narrow.matches ? -0.36 : -0.2},
     font: {family: "system-ui, sans-serif", size: 13},
   };
   Plotly.react(chart, traces, {...common, ...layout}, {displaylogo: false, responsive: true});

@@ -94,7 +94,7 @@ def regret_maps(
         ax.set_facecolor("#dddddd")  # where d > n
         if scale is not None:
             image = ax.pcolormesh(n, d, np.maximum(parts, 1e-3 * most), cmap="Reds", norm=scale)
-            told = f"regret {plane.sum():.4g}"
+            told = f"regret {plane.sum():.4f}"
         else:
             ax.set_axis_off()
             told = "no regret"

@@ -14,6 +14,7 @@ from qc_gym.core.picture import (
     SERIES,
     Picture,
     amount,
+    columns_of,
     common_colours,
     counted,
     fallbacks,
@@ -120,7 +121,7 @@ def _path(family: str) -> str:
 
 
 @pytest.mark.skipif(bool(fallbacks("\u8f74\u627f")[1]), reason="no font with Chinese letters here")
-def test_chinese_names_are_no_boxes() -> None:
+def test_chinese_names_are_no_boxes(caplog: pytest.LogCaptureFixture) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         shown = pixels_of("\u8f74\u627f")
@@ -128,3 +129,12 @@ def test_chinese_names_are_no_boxes() -> None:
         warnings.simplefilter("ignore")
         boxes = pixels_of("\u8f74\u627f", Figure)
     assert not np.array_equal(shown, boxes)
+    figure = Picture((3.0, 1.0))
+    figure.text(0.05, 0.4, "\u8f74\u627f", fontweight="bold", fontsize=7.3)
+    paint(figure, WHITE)
+    assert caplog.records == []  # that the substitute has no bold letters is no news
+
+
+def test_letters_of_east_asia_are_wider() -> None:
+    assert columns_of("part_1") == 6.0
+    assert columns_of("\u8f74\u627f 1") == 1.6 + 1.6 + 2.0
