@@ -50,7 +50,8 @@ def learning_curves(results: Sequence[Result], goal: float) -> Figure:
             color="grey",
         )
         ax.set(xlabel="steps" if x == "timesteps" else "seconds of training", yscale="log")
-        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+        if x == "timesteps":
+            ax.xaxis.set_major_formatter(EngFormatter(sep=""))
         ax.grid(alpha=0.3, which="both")
     is_cut = any(row["regret"] < least for result in results for row in result.curve)
     note = f"\nless than {least:.1g} is drawn there" if is_cut else ""
@@ -127,27 +128,26 @@ def intervals(standings: Sequence[Mapping[str, Any]]) -> Figure:
         What :func:`agents.report.overall` returns; of it, the trained algorithms.
     """
     trained = [row for row in standings if row["runs"]]
-    figure = Picture(figsize=(7, 1.5 + 0.35 * len(trained)), layout="constrained")
+    figure = Picture(figsize=(7, 1.6 + 0.45 * len(trained)), layout="constrained")
     ax = figure.subplots()
     styles = styles_of([row["policy"] for row in trained])
     for i, row in enumerate(trained):
+        colour = styles[row["policy"]].color
         if row["low"] is not None:
-            colour = styles[row["policy"]].color
             ax.plot([row["low"], row["high"]], [i, i], color=colour, linewidth=7, alpha=0.35)
-        ax.plot(row["iqm"], i, "|", color="black", markersize=14)
+        ax.plot(row["iqm"], i, "|", color=colour, markersize=14, markeredgewidth=2)
     problems = max(row["problems"] for row in standings)
     labels = [
-        literal(row["policy"])
+        row["policy"]
         + ("" if row["problems"] == problems else f" ({row['problems']} of {problems} problems)")
         for row in trained
     ]
-    ax.set_yticks(range(len(trained)), labels)
+    ax.set_yticks(range(len(trained)), [literal(textwrap.fill(label, 32)) for label in labels])
     ax.set_ylim(len(trained) - 0.4, -0.6)
     ax.set_ylabel("algorithm (problems)")
     warning = caution(standings)
-    ax.set_xlabel(
-        "normalised score: interquartile mean and 95 % interval"
-        + (f"\n{textwrap.fill(warning, 80)}" if warning else "")
-    )
+    ax.set_xlabel("normalised score:\ninterquartile mean, 95 % interval")
+    if warning:
+        figure.supxlabel(literal(textwrap.fill(warning, 90)), fontsize=8)
     ax.grid(alpha=0.3, axis="x")
     return figure

@@ -24,8 +24,11 @@ function rounded(number) {
 }
 
 function draw(chart, traces, layout) {
+  for (const axis of [layout.xaxis, layout.yaxis]) {
+    if (axis.title) axis.title.text = axis.title.text.split("<br>").map((line) => wrapped(line, narrow.matches ? 32 : 80)).join("<br>");
+  }
   const common = {
-    margin: {t: 10, r: 10}, hovermode: "closest", legend: {orientation: "h", y: -0.2},
+    margin: {t: 36, r: 10}, hovermode: "closest", legend: {orientation: "h", y: narrow.matches ? -0.36 : -0.2},
     font: {family: "system-ui, sans-serif", size: 13},
   };
   Plotly.react(chart, traces, {...common, ...layout}, {displaylogo: false, responsive: true});
@@ -66,7 +69,7 @@ function drawProfiles(chart) {
     ];
   });
   draw(chart, traces, {
-    xaxis: {type: "log", autorange: "reversed", title: {text: "distance to the optimum, 1 − normalised score"}},
+    xaxis: {type: "log", dtick: 1, autorange: "reversed", title: {text: "distance to the optimum, 1 − normalised score"}},
     yaxis: {range: [0, 1.02], title: {text: "share of runs that come nearer"}},
   });
 }
@@ -106,7 +109,7 @@ function drawDisagreements(section, problem) {
   if (chart.hidden) return;
   const labels = rows.map((row) => `${row.state}: ${row.policy}, not ${row.optimum}`);
   // On a narrow screen the labels stand above the bars.
-  chart.style.height = narrow.matches ? `${90 + 62 * rows.length}px` : `${90 + 36 * rows.length}px`;
+  chart.style.height = narrow.matches ? `${180 + 62 * rows.length}px` : `${120 + 36 * rows.length}px`;
   const above = labels.map((label, i) => ({
     text: wrapped(label, 46), xref: "paper", x: 0, y: i - 0.3, xanchor: "left", yanchor: "bottom", align: "left",
     showarrow: false, font: {size: 11},

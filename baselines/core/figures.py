@@ -22,11 +22,10 @@ def disagreement_bars(
     endless
         Names of those that may go on for ever, whose regret has no bound to be shared out.
     """
-    longest = max(map(len, policies.values()))
-    height = 0.9 + len(policies) * (0.8 + 0.3 * longest)
-    figure = Picture(figsize=(11, height), layout="constrained")
+    heights = [0.6 + 0.3 * len(rows) for rows in policies.values()]
+    figure = Picture(figsize=(11, 0.9 + sum(heights)), layout="constrained")
     styles = styles_of(list(policies))
-    axes = figure.subplots(len(policies), 1, squeeze=False).ravel()
+    axes = figure.subplots(len(policies), 1, squeeze=False, height_ratios=heights).ravel()
     for ax, (name, rows) in zip(axes, policies.items(), strict=True):
         if not rows:
             nothing = "may go on for ever, regret without bound" if name in endless else "no regret"
@@ -37,7 +36,7 @@ def disagreement_bars(
         parts = [row.regret for row in rows]
         ax.barh(range(len(rows)), parts, color=styles[name].color, height=0.7)
         ax.set_yticks(range(len(rows)), labels, fontsize=8)
-        ax.set_ylim(max(longest, 1) - 0.4, -0.6)  # the costliest on top
+        ax.set_ylim(len(rows) - 0.4, -0.6)  # the costliest on top
         ax.set_xlim(0.0, None)
         ax.set_title(literal(name), loc="left", fontsize=10)
         ax.grid(alpha=0.3, axis="x")

@@ -46,7 +46,6 @@ def decision_maps(policies: Mapping[str, ControlPolicy]) -> Figure:
     size = 2.6 * shape[1] + 1.2, 1.3 * len(policies) + 1.1
     figure = Picture(figsize=size, layout="constrained")
     colours = ListedColormap(colormaps["cividis"](np.linspace(0.0, 1.0, max(shape[2], 2))))
-    colours.set_bad(PALE)
     scale = BoundaryNorm(np.arange(max(shape[2], 2) + 1) - 0.5, colours.N)
     has_chance = False
     axes = figure.subplots(len(policies), shape[1], squeeze=False, sharex=True, sharey=True)
@@ -61,7 +60,7 @@ def decision_maps(policies: Mapping[str, ControlPolicy]) -> Figure:
                 aspect="auto",
                 interpolation="nearest",
                 extent=(0.5, scenario.days + 0.5, -0.5, scenario.max_stages + 0.5),
-                cmap=colours,
+                cmap=colours.with_extremes(bad=PALE),
                 norm=scale,
             )
         row[0].set_ylabel(literal(name), fontsize=8)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from baselines.lot import LastResult, PaperAlgorithm, averaged_beliefs, lemma_1
 from baselines.papers import liu_hu_deng, wang_2013, yang_2010
 from baselines.sampling.plans import power_sample_size, precision_sample_size
-from qc_gym.core.picture import BLUE, VERMILION, Picture
+from qc_gym.core.picture import BLUE, SERIES, VERMILION, Picture
 from qc_gym.kstage.steady_state import steady_state
 
 _PATHS = (1200, 3600)
@@ -30,6 +30,7 @@ def figures(paper: str) -> dict[str, Figure]:
 def _new(title: str, x: str, y: str) -> tuple[Figure, Any]:
     figure = Picture(figsize=(6.4, 4.2), layout="constrained")
     ax = figure.subplots()
+    ax.set_prop_cycle(color=SERIES)
     ax.set(title=title, xlabel=x, ylabel=y)
     ax.grid(alpha=0.3)
     return figure, ax
@@ -88,8 +89,8 @@ def _wang() -> dict[str, Figure]:
     ax.plot(numbers, averaged_beliefs(own), "k:", label="expected: F")
     ax.axhline(lemma_1(own), color="grey", linestyle="--", label="Lemma 1")
     ax.legend()
-    title = "Expected cost, the methods' own estimates (a process of this project's)"
-    second, ax = _new(title, "lot size", "total cost (money)")
+    title = "Expected cost (a process of this project's)"
+    second, ax = _new(title, "lot size", "total cost, own estimates (money)")
     sizes = np.arange(own.demand, 2 * own.demand + 1)
     for label, reckoning in (
         ("all results", PaperAlgorithm(own, _PATHS[0])),

@@ -94,7 +94,7 @@ def regret_maps(
         ax.set_facecolor("#dddddd")  # where d > n
         if scale is not None:
             image = ax.pcolormesh(n, d, np.maximum(parts, 1e-3 * most), cmap="Reds", norm=scale)
-            told = f"regret {plane.sum():.4g}"
+            told = f"regret {plane.sum():.4f}"
         else:
             ax.set_axis_off()
             told = "no regret"
@@ -192,8 +192,10 @@ def operating_characteristics(
                 _mark_rate(ax, word, 100 * rate)
         ax.set_xlabel("true fraction defective p (%)")
         ax.grid(alpha=0.3)
-    left.set(ylabel="probability of acceptance", title="Operating characteristic")
-    right.set(ylabel="average sample number (items)", title="Average sample number", ylim=(0, None))
+    left.set(ylabel="probability of acceptance", title="Operating characteristic\n")
+    right.set(
+        ylabel="average sample number (items)", title="Average sample number\n", ylim=(0, None)
+    )
     figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False)
     return figure
 
@@ -201,16 +203,14 @@ def operating_characteristics(
 def _mark_rate(ax: Any, word: str, percent: float) -> None:
     """Draw a dotted line at a fraction defective, and write on it what it is."""
     ax.axvline(percent, color="grey", linestyle=":", linewidth=1)
-    place = {"xy": (percent, 1.0), "xycoords": ("data", "axes fraction")}
-    ax.annotate(
+    ax.text(
+        percent,
+        1.01,
         f"{word} {percent:.3g} %",
-        xytext=(2, -2),
-        textcoords="offset points",
-        va="top",
-        rotation=90,
+        transform=ax.get_xaxis_transform(),
+        ha="right" if word == "good" else "left",  # the two may be close to each other
         fontsize=8,
         color=FAINT,
-        **place,
     )
 
 

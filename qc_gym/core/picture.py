@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -164,6 +165,7 @@ def _find_letters(figure: Figure) -> None:
             continue
         families, nowhere = fallbacks("".join(sorted(letters)))
         text.set_fontfamily([*rcParams["font.family"], *families])
+        _substitutes.update(families)
         if nowhere:
             unknown[text.get_text()] = set(nowhere)
     fresh = {name: letters for name, letters in unknown.items() if name not in _told}
@@ -176,6 +178,17 @@ def _find_letters(figure: Figure) -> None:
             stacklevel=4,
         )
 
+
+_substitutes: set[str] = set()
+"""Families that letters were taken from."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a message of matplotlib's is more than that a substitute has no bold letters."""
+    return "font weight" not in record.msg or not _substitutes.intersection(record.args or ())
+
+
+logging.getLogger("matplotlib.font_manager").addFilter(_is_news)
 
 _told: set[str] = set()
 """Names whose letters were found to be missing, and said to be."""

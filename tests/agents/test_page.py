@@ -1,5 +1,6 @@
 """The report's page: its numbers, its escaping, and what a browser makes of it."""
 
+import json
 import math
 import re
 import shutil
@@ -8,6 +9,7 @@ from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -168,6 +170,8 @@ def browse(page: str, folder: Path, fragment: str = "") -> tuple[Reader, str, li
     assert BROWSER is not None
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000"]
+    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    command += ["--no-first-run"]
     command += ["--enable-logging=stderr", "--dump-dom", f"{path.as_uri()}{fragment}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
@@ -223,3 +227,54 @@ def test_a_broken_page_is_seen(page: str, tmp_path: Path) -> None:
     loading = page.replace("</main>", '<img src="https://example.org/x.png"></main>')
     _, _, console = browse(loading, tmp_path)
     assert any("Content Security Policy" in line for line in console)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [420, 1400])
+def test_no_page_is_wider_than_the_screen(page: str, tmp_path: Path, width: int) -> None:
+    """Each section in a frame of that width: chromium's own windows are not so narrow."""
+    tell = "parent.postMessage([document.documentElement.scrollWidth, innerWidth].join(), '*')"
+    told = f"<script>setTimeout(() => {tell}, 1000)</script></body>\n</html>"
+    (tmp_path / "inner.html").write_text(page.replace("</body>\n</html>", told), encoding="utf-8")
+    addresses = ["", *(f"#env={quote('/'.join(problem), safe='')}" for problem in PROBLEMS)]
+    frames = "".join(
+        f'<iframe style="border:0" width="{width}" height="900" src="inner.html{address}"></iframe>'
+        for address in addresses
+    )
+    listen = (
+        "<script>addEventListener('message', (event) => {"
+        "document.body.append(`told ${event.data};`)})</script>"
+    )
+    _, text, console = browse(f"<body>{listen}{frames}</body>", tmp_path)
+    assert console == []
+    widths = re.findall(r"told (\d+),(\d+);", text)
+    assert len(widths) == len(addresses)
+    assert {int(inner) for _, inner in widths} == {width}
+    assert all(int(wide) <= int(inner) for wide, inner in widths), widths
+
+
+@needs_browser
+def test_numbers_where_the_mouse_rests_are_rounded(page: str, tmp_path: Path) -> None:
+    dump = """<script>
+      const texts = [...document.querySelectorAll(".chart")].flatMap((chart) => (chart.data ?? [])
+        .flatMap((trace) => [...(trace.customdata ?? []).flat(), ...(trace.text ?? [])]));
+      document.body.append("hovers " + JSON.stringify(texts) + " end");
+    </script></body>"""
+    shown = page.replace("</body>\n</html>", f"{dump}\n</html>")
+    for fragment in ("", "#env=qc_gym%2FSequentialSampling-v0%2Fx%2Fbelief"):
+        _, text, console = browse(shown, tmp_path, fragment)
+        assert console == []
+        hovers = text.split("hovers [")[-1].split("] end")[0]
+        assert re.search(r"\d\.\d", hovers)
+        assert not re.search(r"\.\d{6}", hovers), hovers
+
+
+def test_an_algorithm_has_one_colour(page: str) -> None:
+    text = page.split('<script type="application/json" id="data">')[1].split("</script>")[0]
+    data = json.loads(text)
+    for problem in data["problems"].values():
+        for curve in problem["curves"]:
+            algorithm = curve["title"].split(",")[0]
+            assert curve["color"] == data["styles"][algorithm]["color"]
+        styles = {(curve["color"], curve["linestyle"]) for curve in problem["curves"]}
+        assert len(styles) == len(problem["curves"])

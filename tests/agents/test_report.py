@@ -415,7 +415,10 @@ def test_a_regret_too_small_for_the_axis_is_said_to_be_so(runs: list[Path]) -> N
         assert ax.get_ylabel() == f"exact regret (money){note}"
         assert list(ax.lines[0].get_ydata()) == [2.0, 1e-4]
         (legend,) = figure.legends
-        assert [text.get_text() for text in legend.get_texts()] == ["ppo (a line a seed)"]
+        assert [text.get_text() for text in legend.get_texts()] == [
+            "ppo, seed 0",
+            "ppo, seed 1",
+        ]
 
 
 def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: list[Path]) -> None:
@@ -527,7 +530,7 @@ def test_a_report_names_what_is_left_out(runs: list[Path], tmp_path: Path) -> No
     )
     assert bad.name in markdown
     assert bad.name in page
-    assert "too <big>" in markdown
+    assert "too &lt;big>" in markdown
     assert "too &lt;big&gt;" in page
     with pytest.raises(ValueError, match="no run can be reported") as caught:
         write_report([bad], tmp_path / "nothing")

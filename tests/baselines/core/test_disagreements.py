@@ -160,7 +160,7 @@ def test_bars_are_the_parts() -> None:
             row.state for row in parts
         ]
     assert not figure.axes[2].patches
-    assert figure.axes[2].get_title(loc="left") == "optimum: no disagreement"
+    assert figure.axes[2].get_title(loc="left") == "optimum: no regret"
     endless = figure.axes[3].get_title(loc="left")
     assert endless == "never: may go on for ever, regret without bound"
 

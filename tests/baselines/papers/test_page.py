@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from figure_texts import cut_texts
 
 from baselines import papers
 from baselines.papers.figures import figures
@@ -53,7 +54,9 @@ def test_notes_are_numbered_once_each() -> None:
     ],
 )
 def test_figures(paper: str, names: set[str]) -> None:
-    assert set(figures(paper)) == names
+    drawn = figures(paper)
+    assert set(drawn) == names
+    assert [text for figure in drawn.values() for text in cut_texts(figure)] == []
 
 
 def test_the_points_of_the_sample_size_figures() -> None:
