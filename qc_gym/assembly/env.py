@@ -91,7 +91,7 @@ class AssemblyEnv(QCEnv):
     ``scenario``: a preset (``cumcm-1`` … ``cumcm-6``, the cases of the contest's question 2;
     ``cumcm-5-discard``, case 5 with ``discard_recovered``; ``cumcm-8part``, its question 3;
     ``gearbox``, ``single-part``), a mapping of the fields of
-    :class:`~qc_gym.assembly.scenario.AssemblyScenario`, or a YAML file of them. ``observation``:
+    :class:`~qc_gym.assembly.scenario.AssemblyScenario`, or a YAML or JSON file of them. ``observation``:
     ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or ``"human"``; the
     picture is the tree with what is known of each node and the question, with the answer to it of
     any policy given to :meth:`show_policy`.

@@ -18,6 +18,7 @@ from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
+from qc_gym.core.values import as_python, is_mapping, rows_of
 
 OBSERVATIONS = ("belief", "outcome")
 
@@ -54,7 +55,12 @@ def _plain(value: Any) -> Any:
         return value.value
     if isinstance(value, Mapping):
         return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+    if is_mapping(value):
+        return as_python(value)
+    rows = rows_of(value)
+    if rows is not None:
+        return [_plain(one) for one in rows]
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
 class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
@@ -66,8 +72,8 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     Parameters
     ----------
     scenario
-        What :meth:`Scenario.parse` takes: the name of a preset, a mapping, the path of a YAML or JSON file,
-        a scenario object or a range. None is the family's first preset.
+        What :meth:`Scenario.parse` takes: the name of a preset, a mapping or a row of a table, the path
+        of a YAML or JSON file, a scenario object or a range. None is the family's first preset.
     observation
         ``"belief"`` shows a sufficient statistic; ``"outcome"`` only what a person on the line sees.
     render_mode

@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 
 from qc_gym.core import loops, noise, record_type
 
-_CORE_VERSION = hashlib.sha256(
-    "".join(
-        inspect.getsource(module) for module in (loops, noise, record_type, sys.modules[__name__])
-    ).encode()
-).hexdigest()[:12]
+_CORE = (loops, noise, record_type, sys.modules[__name__])
+_CORE_VERSION = hashlib.sha256("".join(map(inspect.getsource, _CORE)).encode()).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
 

@@ -26,6 +26,17 @@ def is_mapping(value: Any) -> bool:
     )
 
 
+def rows_of(source: Any) -> list[Any] | None:
+    """Return the parts of a list or array, or the rows of a table; None for anything else."""
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        return list(source)
+    if isinstance(source, np.ndarray) and source.ndim == 1:
+        return list(source)
+    if getattr(source, "ndim", 0) == 2 and hasattr(source, "columns"):  # a data frame
+        return list(source.to_dict("records"))
+    return None
+
+
 def as_python(fields: Any) -> dict[Any, Any]:
     """Return a copy of a mapping in Python's own types, in which nothing is shared with ``fields``.
 

@@ -27,6 +27,7 @@ from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
+from qc_gym.core.values import rows_of
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
@@ -40,8 +41,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     num_envs
         Number of sub-environments.
     scenario, observation, render_mode
-        As for the scalar environment; ``scenario`` may also be a list of ``num_envs`` of them, one
-        for each sub-environment.
+        As for the scalar environment; ``scenario`` may also be a list of ``num_envs`` of them, or a
+        data frame of as many rows, one for each sub-environment.
     autoreset_mode
         What happens to a sub-environment whose episode is over: reset by the next step
         (``NEXT_STEP``), within the same step (``SAME_STEP``, with ``final_obs`` and ``final_info``)
@@ -97,12 +98,13 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         parse = self.env_type.scenario_type.parse
         self._features: NDArray[np.float32] | None = None
         self._drawn: NDArray[np.object_] | None = None
-        if isinstance(source, Sequence) and not isinstance(source, str):
-            if len(source) != self.num_envs:
+        rows = rows_of(source)
+        if rows is not None:
+            if len(rows) != self.num_envs:
                 raise ScenarioError(
-                    f"scenario: a list of {len(source)} was given for num_envs = {self.num_envs}"
+                    f"scenario: a list of {len(rows)} was given for num_envs = {self.num_envs}"
                 )
-            each = [parse(one) for one in source]
+            each = [parse(one) for one in rows]
             if not all(isinstance(one, Scenario) for one in each):
                 raise ScenarioError("scenario: a list of scenarios may not hold a range")
             self.scenarios: Scenario | ScenarioRange = each[0]

@@ -46,7 +46,7 @@ class KStageEnv(QCEnv):
 
     ``scenario``: a preset (``blu-2010``, the case of Yang 2010; ``stubborn-defects``,
     ``clean-process``), a mapping of the fields of :class:`~qc_gym.kstage.scenario.KStageScenario`, or
-    a YAML file of them. ``max_stages`` may not be a range: it is the number of actions.
+    a YAML or JSON file of them. ``max_stages`` may not be a range: it is the number of actions.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the network, its flows as widths and numbers once K is decided, with
     the K of any policy given to :meth:`show_policy`.

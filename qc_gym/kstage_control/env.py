@@ -51,7 +51,7 @@ class KStageControlEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``blu-quarter``, ``tool-wear``, ``two-suppliers``), a mapping of the fields
-    of :class:`~qc_gym.kstage_control.scenario.KStageControlScenario`, or a YAML file of them. In a
+    of :class:`~qc_gym.kstage_control.scenario.KStageControlScenario`, or a YAML or JSON file of them. In a
     range neither ``max_stages`` nor the number of levels may vary.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the run over the days, level above and K below, with the K of any policy

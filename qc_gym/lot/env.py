@@ -69,7 +69,7 @@ class InspectOrStopEnv(QCEnv):
 
     ``scenario``: a preset (``weibull-30``, ``weibull-120``, ``geometric-40``, ``table-16``;
     ``lot-sizing-20`` and ``lot-sizing-200``, which begin with production), a mapping of the fields
-    of :class:`~qc_gym.lot.scenario.InspectOrStopScenario`, or a YAML file of them. ``observation``:
+    of :class:`~qc_gym.lot.scenario.InspectOrStopScenario`, or a YAML or JSON file of them. ``observation``:
     ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or ``"human"``; the
     picture is the lot with the results, and the belief from unit to unit, with the threshold below
     which any policy given to :meth:`show_policy` stops.

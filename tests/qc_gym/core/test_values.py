@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium.envs.registration import EnvSpec
 from pydantic import ValidationError
 
 import qc_gym
@@ -106,8 +107,31 @@ def test_rows_of_tables() -> None:
         "qc_gym/KStage-v0", num_envs=np.int64(2), scenario=[row for _, row in frame.iterrows()]
     )
     assert list(vector.scenario_of) == [expected, expected]
+    for table in (frame, frame.to_records(index=False)):
+        vector = gym.make_vec("qc_gym/KStage-v0", num_envs=2, scenario=table)
+        assert list(vector.scenario_of) == [expected, expected]  # type: ignore[attr-defined]
     with pytest.raises(ScenarioError, match="type DataFrame"):
         KStageScenario.parse(frame)
+
+
+def test_the_specification_of_what_numpy_and_tables_say_is_json() -> None:
+    frame = pd.DataFrame([PLANT, PLANT])
+    matrix = {**CONTROL, "transition": np.array(CONTROL["transition"]), "days": np.int8(20)}
+    for scenario in (frame.iloc[0], frame.to_records(index=False)[0], dict(frame.iloc[0])):
+        if isinstance(scenario, dict):  # whose whole numbers are floats
+            scenario |= {
+                name: np.int64(scenario[name]) for name, v in PLANT.items() if type(v) is int
+            }
+        env = gym.make("qc_gym/KStage-v0", scenario=scenario)
+        again = gym.make(EnvSpec.from_json(env.spec.to_json()))  # type: ignore[union-attr]
+        assert again.unwrapped.scenario == env.unwrapped.scenario  # type: ignore[attr-defined]
+    env = gym.make("qc_gym/KStageControl-v0", scenario=matrix)
+    again = gym.make(EnvSpec.from_json(env.spec.to_json()))  # type: ignore[union-attr]
+    assert again.unwrapped.scenario == env.unwrapped.scenario  # type: ignore[attr-defined]
+    for table in (frame, frame.to_records(index=False)):
+        vector = gym.make_vec("qc_gym/KStage-v0", num_envs=np.int64(2), scenario=table)
+        remade = gym.make_vec(EnvSpec.from_json(vector.spec.to_json()))  # type: ignore[union-attr]
+        assert list(remade.scenario_of) == list(vector.scenario_of)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("seed", [np.int64(5), np.array(5), Indexable()])
