@@ -4,15 +4,15 @@ A belief is a product of independent Betas, because every test tells of one rate
 counts is a product of triangles (n, d), one for each node, in the order of
 :func:`qc_gym.pilot.dynamics.identify`.
 
-The cost of a plan is a sum of products of :class:`~qc_gym.pilot.dynamics.Moments` without two factors of one
-rate, so that its expectation needs expectations of seven numbers. Four are closed forms of a Beta:
-E[1 / (1 − p)] = (a + b − 1) / (b − 1) and E[1 − p] = b / (a + b). The other three hold 1 / (1 − p1 p2), whose
-singularity in the corner p1 = p2 = 1 no product of Gauss–Jacobi rules resolves (their error falls as
-m^(−2 (b1 + b2 − 1)) in the number of nodes). They are summed on the logistic scale, p = 1 / (1 + e^(−t)):
-there the integrand is analytic in a strip |Im t| < π and falls exponentially on both sides, so that
-the trapezoidal rule converges exponentially, whatever a > 0 and b > 1 are (Trefethen & Weideman 2014). It is
-done at the largest counts alone; a posterior expectation is a martingale, so that those before are means of
-those after one more test.
+The cost of a plan is a sum of products of :class:`~qc_gym.pilot.dynamics.Moments` without two factors
+of one rate, so that its expectation needs expectations of seven numbers. Four are closed forms of a
+Beta: E[1 / (1 − p)] = (a + b − 1) / (b − 1) and E[1 − p] = b / (a + b). The other three hold
+1 / (1 − p1 p2), whose singularity in the corner p1 = p2 = 1 no product of Gauss–Jacobi rules resolves
+(their error falls as m^(−2 (b1 + b2 − 1)) in the number of nodes). They are summed on the logistic scale,
+p = 1 / (1 + e^(−t)): there the integrand is analytic in the strip |Im t| < π and falls exponentially on
+both sides, so that the trapezoidal rule converges exponentially, whatever a > 0 and b > 1 are
+(Trefethen & Weideman 2014). It is done at the largest counts alone; a posterior expectation is a
+martingale, so that those before are means of those after one more test.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class Axis:
 
     @property
     def shape(self) -> tuple[Floats, Floats]:
-        """a and b of the posteriors, both (T,); the rate must not be known."""
+        """A and b of the posteriors, both (T,); the rate must not be known."""
         rate = self.node.defect_rate
         assert isinstance(rate, BetaRate)
-        return rate.a + self.d, rate.b + (self.n - self.d)
+        return np.float64(rate.a) + self.d, np.float64(rate.b) + (self.n - self.d)
 
     @cached_property
     def mean(self) -> Floats:

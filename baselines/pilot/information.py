@@ -7,14 +7,14 @@ beforehand, and of the best one that looks at each result before the next test.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.special import betainc, betaln
 
 from baselines.pilot.beliefs import Axis, Beliefs, Floats
-from baselines.pilot.lattice import Lattice, certainty_equivalent_plans, plan_payoffs
+from baselines.pilot.lattice import Lattice, best_tests, certainty_equivalent_plans, plan_payoffs
 from qc_gym.pilot.dynamics import PLANS, Moments, plan_cost
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
@@ -87,6 +87,34 @@ def value_of_information(
         sequential=lattice.value,
         perfect=perfect_value(beliefs),
         sizes=sizes,
+    )
+
+
+class OrderSizesCurve(NamedTuple):
+    """Gains on committing at once, in money, by the size of the order; each (m,)."""
+
+    sizes: Floats
+    fixed: Floats
+    sequential: Floats
+    perfect: Floats
+
+
+def order_sizes_curve(
+    lattice: Lattice, known: ValueOfInformation, points: int = 25
+) -> OrderSizesCurve:
+    """Return what a pilot run is worth for orders a hundredth to a hundred times as large.
+
+    What plans earn grows with the order, what tests cost does not; the best plans stay the same.
+    """
+    beliefs = lattice.beliefs
+    factors = np.logspace(-2.0, 2.0, points)
+    fixed, sequential = np.empty((2, points))
+    for i, factor in enumerate(factors):
+        payoffs = factor * lattice.payoffs
+        fixed[i] = fixed_values(beliefs, payoffs).max() - payoffs[0]
+        sequential[i] = best_tests(beliefs, payoffs)[0][0] - payoffs[0]
+    return OrderSizesCurve(
+        factors * beliefs.scenario.order_size, fixed, sequential, factors * known.evpi
     )
 
 

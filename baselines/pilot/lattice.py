@@ -1,6 +1,8 @@
 """The optimal pilot run by backward induction on the lattice of counts.
 
-V = max( max over plans of E[profit | counts], max over k of −sample_cost_k + m V(defective) + (1 − m) V(good) ),
+V = max( max over plans of E[profit | counts],
+         max over k of −sample_cost_k + m V(defective) + (1 − m) V(good) ),
+
 m the posterior mean of rate k (Raiffa & Schlaifer 1961, Chapters 4 and 5). One compiled sweep; what a plan
 is expected to earn is worked out on the way, so that the memory is a few numbers for each state.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -108,14 +111,14 @@ def best_tests(beliefs: Beliefs, payoffs: Floats) -> tuple[Floats, NDArray[np.in
         What committing earns in each state, (S,), in money.
     """
     values, tests = payoffs.copy(), np.full(len(payoffs), -1, np.int8)
-    _best_tests(*_sweep_of(beliefs), values, tests)
+    _best_tests(_lattice_of(beliefs), values, tests)
     return values, tests
 
 
 def look_ahead(beliefs: Beliefs, payoffs: Floats) -> NDArray[np.int8]:
     """Return the node whose one test, before committing, gains the most, −1 where none gains, (S,)."""
     tests = np.full(len(payoffs), -1, np.int8)
-    _look_ahead(*_sweep_of(beliefs), payoffs, tests)
+    _look_ahead(_lattice_of(beliefs), payoffs, tests)
     return tests
 
 
@@ -123,15 +126,24 @@ def visits(beliefs: Beliefs, actions: NDArray[np.integer]) -> Floats:
     """Return how often a policy, given by its actions (S,), comes to each state, (S,)."""
     occupancy = np.zeros(len(actions))
     occupancy[0] = 1.0
-    _visits(*_sweep_of(beliefs), actions, occupancy)
+    _visits(_lattice_of(beliefs), actions, occupancy)
     return occupancy
 
 
-def _sweep_of(beliefs: Beliefs):  # type: ignore[no-untyped-def]
-    """Return what the sweeps below ask of the beliefs."""
+class _Lattice(NamedTuple):
+    """What the sweeps ask of the beliefs; of part 1, part 2 and the product."""
+
+    means: tuple[Floats, Floats, Floats]
+    tested: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    max_samples: NDArray[np.int64]
+    sample_cost: Floats
+    strides: tuple[int, int, int]
+
+
+def _lattice_of(beliefs: Beliefs) -> _Lattice:
     one, two, product = beliefs.axes
     record = beliefs.scenario.record()[0]
-    return (
+    return _Lattice(
         (one.mean, two.mean, product.mean),
         (one.n, two.n, product.n),
         record["max_samples"],
@@ -199,40 +211,41 @@ def _certainty_equivalent_plans(record, means, plans):  # type: ignore[no-untype
 
 
 @njit(cache=True, error_model="numpy")
-def _after_test(mean, tested, stride, row, point, values):  # type: ignore[no-untyped-def]
-    """Return the expectation of ``values`` after a test of the node that is at ``point``."""
-    after = row + stride * (tested[point] + 1)
-    return (1.0 - mean[point]) * values[after] + mean[point] * values[after + stride]
+def _after_test(lattice, node, row, point, values):  # type: ignore[no-untyped-def]
+    """Return the expectation of ``values`` after a test of a node whose counts are at ``point``."""
+    mean, stride = lattice.means[node][point], lattice.strides[node]
+    after = row + stride * (lattice.tested[node][point] + 1)
+    return (1.0 - mean) * values[after] + mean * values[after + stride]
 
 
 @njit(cache=True, error_model="numpy")
-def _best_tests(means, tested, max_samples, sample_cost, strides, values, tests):  # type: ignore[no-untyped-def]
+def _best_tests(lattice, values, tests):  # type: ignore[no-untyped-def]
     row = len(values)
-    for i in range(len(means[0]) - 1, -1, -1):
-        for j in range(len(means[1]) - 1, -1, -1):
-            for k in range(len(means[2]) - 1, -1, -1):
+    for i in range(len(lattice.means[0]) - 1, -1, -1):
+        for j in range(len(lattice.means[1]) - 1, -1, -1):
+            for k in range(len(lattice.means[2]) - 1, -1, -1):
                 row -= 1
                 point = (i, j, k)
                 for node in range(NODES):
-                    if tested[node][point[node]] < max_samples[node]:
-                        value = -sample_cost[node] + _after_test(
-                            means[node], tested[node], strides[node], row, point[node], values
+                    if lattice.tested[node][point[node]] < lattice.max_samples[node]:
+                        value = -lattice.sample_cost[node] + _after_test(
+                            lattice, node, row, point[node], values
                         )
                         if value > values[row]:
                             values[row], tests[row] = value, node
 
 
 @njit(cache=True, error_model="numpy")
-def _look_ahead(means, tested, max_samples, sample_cost, strides, payoffs, tests):  # type: ignore[no-untyped-def]
+def _look_ahead(lattice, payoffs, tests):  # type: ignore[no-untyped-def]
     row = 0
-    for i in range(len(means[0])):
-        for j in range(len(means[1])):
-            for k in range(len(means[2])):
+    for i in range(len(lattice.means[0])):
+        for j in range(len(lattice.means[1])):
+            for k in range(len(lattice.means[2])):
                 point, best = (i, j, k), payoffs[row]
                 for node in range(NODES):
-                    if tested[node][point[node]] < max_samples[node]:
-                        value = -sample_cost[node] + _after_test(
-                            means[node], tested[node], strides[node], row, point[node], payoffs
+                    if lattice.tested[node][point[node]] < lattice.max_samples[node]:
+                        value = -lattice.sample_cost[node] + _after_test(
+                            lattice, node, row, point[node], payoffs
                         )
                         if value > best:
                             best, tests[row] = value, node
@@ -240,18 +253,16 @@ def _look_ahead(means, tested, max_samples, sample_cost, strides, payoffs, tests
 
 
 @njit(cache=True, error_model="numpy")
-def _visits(means, tested, max_samples, sample_cost, strides, actions, occupancy):  # type: ignore[no-untyped-def]
+def _visits(lattice, actions, occupancy):  # type: ignore[no-untyped-def]
     row = 0
-    for i in range(len(means[0])):
-        for j in range(len(means[1])):
-            for k in range(len(means[2])):
+    for i in range(len(lattice.means[0])):
+        for j in range(len(lattice.means[1])):
+            for k in range(len(lattice.means[2])):
                 node = actions[row]
                 if node < NODES and occupancy[row] > 0.0:
                     point = (i, j, k)[node]
-                    after = row + strides[node] * (tested[node][point] + 1)
-                    mean = means[node][point]
+                    after = row + lattice.strides[node] * (lattice.tested[node][point] + 1)
+                    mean = lattice.means[node][point]
                     occupancy[after] += (1.0 - mean) * occupancy[row]
-                    occupancy[after + strides[node]] += mean * occupancy[row]
+                    occupancy[after + lattice.strides[node]] += mean * occupancy[row]
                 row += 1
-
-

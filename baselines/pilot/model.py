@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
+from baselines.core.policy import TabularPolicy
 from baselines.pilot.beliefs import Beliefs, Floats
 from baselines.pilot.lattice import plan_payoffs
 from qc_gym.pilot.dynamics import COMMIT, KERNEL, NO_TEST, NODES, NUM_ACTIONS, OUTCOMES
-from qc_gym.pilot.scenario import MAX_STATES
+from qc_gym.pilot.scenario import MAX_STATES, PilotRunScenario
 
 Points = NDArray[np.int64]
+PilotModel = TabularModel[PilotRunScenario]
+PilotPolicy = TabularPolicy[PilotRunScenario]
 
 
-def model(beliefs: Beliefs, observation: str = "belief") -> TabularModel:
+def model(beliefs: Beliefs, observation: str = "belief") -> PilotModel:
     """Return the decision problem: its states are the counts, in the order of their keys.
 
     With ``observation="outcome"`` each is as many states as the last test can have been there.
@@ -70,6 +73,12 @@ def _rewards(beliefs: Beliefs, rows: Points, allowed: NDArray[np.bool_]) -> Floa
     costs = beliefs.scenario.record()["sample_cost"]
     rewards[:, :COMMIT] = np.where(allowed[:, :COMMIT], -costs, rewards[:, [COMMIT]])
     return rewards
+
+
+def lattice_rows(model: PilotModel) -> Points:
+    """Return the row of the lattice of each state of the tables, (S,)."""
+    rows = model.keys.astype(np.int64)
+    return rows // OUTCOMES if model.observation == "outcome" else rows
 
 
 def _possible_outcomes(beliefs: Beliefs, points: NDArray[np.int32]) -> NDArray[np.bool_]:

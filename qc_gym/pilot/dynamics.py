@@ -11,9 +11,10 @@ A plan that scraps starts every attempt from nothing. With s the probability tha
 and l the return loss where the product is not inspected, a good unit costs (attempt + l) / s − l, and
 1 / s is the product of g of the product and of the blind parts.
 
-A plan that dismantles keeps what was found good. A blind part k is bought X_k more times, P(X_k > r) =
-p_k^(r + 1), and the number of failed builds is Y = max X_k over the blind parts + G, P(G = n) = (1 − q) q^n.
-Part k is inspected min(Y, X_k + 1) = X_k + 1 − 1{Y = X_k} times, where P(Y = X_k) = (1 − q) P(X_j ≤ X_k).
+A plan that dismantles keeps what was found good. A blind part k is bought X_k more times,
+P(X_k > r) = p_k^(r + 1), and the number of failed builds is Y = max X_k over the blind parts + G,
+P(G = n) = (1 − q) q^n. Part k is inspected min(Y, X_k + 1) = X_k + 1 − 1{Y = X_k} times, where
+P(Y = X_k) = (1 − q) P(X_j ≤ X_k).
 
 So every cost is a sum of products of seven numbers, :class:`Moments`, no two factors of which
 depend on the same rate; its expectation over independent rates is the same sum of their expectations.
