@@ -21,6 +21,7 @@ for _name, _environment, _family in (
     ("InspectOrStop", "qc_gym.lot.env", "baselines.lot"),
     ("KStage", "qc_gym.kstage.env", "baselines.kstage"),
     ("KStageControl", "qc_gym.kstage_control.env", "baselines.kstage_control"),
+    ("PilotRun", "qc_gym.pilot.env", "baselines.pilot"),
 ):
     register(
         f"qc_gym/{_name}-v0",
