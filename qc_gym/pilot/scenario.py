@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from qc_gym.assembly.scenario import AssemblyScenario, Money, Node, Share
+from qc_gym.assembly.scenario import AssemblyScenario, Node
+from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
