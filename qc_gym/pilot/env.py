@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from qc_gym.core.env import QCEnv
 from qc_gym.core.vector import QCVectorEnv
 from qc_gym.pilot.dynamics import COMMIT
-from qc_gym.pilot.plans import ACTION_NAMES
 from qc_gym.pilot.scenario import PilotRunScenario
 
 
@@ -81,7 +80,6 @@ class PilotRunEnv(QCEnv):
 
     family = "pilot"
     scenario_type = PilotRunScenario
-    action_names = ACTION_NAMES
     _scenario: PilotRunScenario
 
     def _on_reset(self) -> None:

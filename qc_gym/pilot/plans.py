@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from qc_gym.pilot.dynamics import COMMIT, DISMANTLE, INSPECT_1, INSPECT_2, INSPECT_PRODUCT, PLANS
-from qc_gym.pilot.scenario import PilotRunScenario
+from qc_gym.pilot.dynamics import COMMIT, DISMANTLE, INSPECT_1, INSPECT_2, INSPECT_PRODUCT
+
+if TYPE_CHECKING:
+    from qc_gym.pilot.scenario import PilotRunScenario
 
 
 class Plan(NamedTuple):
@@ -39,15 +41,3 @@ def in_words(scenario: PilotRunScenario, action: int) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-ACTION_NAMES = (
-    "test part 1",
-    "test part 2",
-    "test a build",
-    *(
-        f"commit: {Plan.of(number).words(('part 1', 'part 2', 'product'))}"
-        for number in range(PLANS)
-    ),
-)
-"""Of each action, whatever the parts are called."""

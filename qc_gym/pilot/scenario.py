@@ -16,7 +16,8 @@ from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.pilot.dynamics import KERNEL, NODES, SCENARIO
+from qc_gym.pilot.dynamics import KERNEL, NODES, NUM_ACTIONS, SCENARIO
+from qc_gym.pilot.plans import in_words
 
 MAX_STATES = 2_500_000
 """Most combinations of counts of a scenario: the optimum has a value for each."""
@@ -205,6 +206,11 @@ class PilotRunScenario(Scenario):
     def num_states(self) -> int:
         """Number of combinations of counts, ∏ (n + 1)(n + 2) / 2."""
         return math.prod((n + 1) * (n + 2) // 2 for n in (x.max_samples for x in self.in_order))
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does."""
+        return tuple(in_words(self, action) for action in range(NUM_ACTIONS))
 
     @property
     def kernel(self) -> Kernel:
