@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
 from qc_gym.core.vector import QCVectorEnv
@@ -108,8 +109,12 @@ class SB3VecEnv(VecEnv):
         return [self._masks[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: Any, indices: VecEnvIndices = None) -> list[bool]:
-        """Return False for each: rows of arrays are not wrapped."""
-        return [False for _ in self._get_indices(indices)]
+        """Return whether episodes are reported as by that wrapper: True for ``Monitor`` alone.
+
+        The infos hold the return and the length of each episode, in money; what evaluates a policy
+        asks for a ``Monitor`` to know that, and would else add up the scaled rewards.
+        """
+        return [wrapper_class is Monitor for _ in self._get_indices(indices)]
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """Return a picture of each sub-environment."""

@@ -6,6 +6,8 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
@@ -137,8 +139,9 @@ def test_attributes() -> None:
     assert env.get_attr("render_mode", indices=[1, 3]) == [None] * 2
     assert env.has_attr("action_masks")
     assert not env.has_attr("nonexistent")
-    assert env.env_is_wrapped(Monitor) == [False] * 4
-    assert env.env_is_wrapped(Monitor, indices=2) == [False]
+    assert env.env_is_wrapped(Monitor) == [True] * 4
+    assert env.env_is_wrapped(Monitor, indices=2) == [True]
+    assert env.env_is_wrapped(gym.wrappers.TimeLimit) == [False] * 4
     with pytest.raises(NotImplementedError):
         env.set_attr("render_mode", "ansi")
 
@@ -242,3 +245,26 @@ def test_refuses_impossible_actions() -> None:
     env.reset()
     with pytest.raises(ValueError, match=r"actions\[1\] = 3"):
         env.step(np.array([0, 3]))
+
+
+def test_evaluation_of_scaled_rewards_is_in_money() -> None:
+    """What stable-baselines3 says of an agent's own environment does not depend on the scale."""
+    policy = baselines.solve(gym.make(ID, scenario=TWO_POINT)).policy
+    played = []
+    for scale in (1.0, 1 / 64):
+        env = native(8, scale, scenario=TWO_POINT)
+        env.seed(9)
+        played.append(evaluate_policy(policy, env, 100, return_episode_rewards=True))
+    assert played[0] == played[1]
+
+    best = []
+    for scale in (1.0, 1 / 64):
+        evaluated = native(8, scale, scenario=TWO_POINT)
+        evaluated.seed(9)
+        callback = EvalCallback(evaluated, n_eval_episodes=50, eval_freq=4, verbose=0)
+        # Not trained on what differs between the two: the agent is the same.
+        model = PPO("MlpPolicy", native(8, scenario=TWO_POINT), n_steps=4, batch_size=32, seed=1)
+        model.learn(32, callback=callback)
+        best.append(callback.last_mean_reward)
+    assert best[0] == best[1]
+    assert best[0] < -1.0
