@@ -86,7 +86,7 @@ def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return hyperparameters as the constructors take them.
 
     ``learning_rate`` and ``clip_range`` may be ``{initial, final}``: a schedule linear in the
-    steps taken.
+    steps taken, which stays at ``final`` after the last of them.
     """
     prepared = copy.deepcopy(dict(hyperparameters))  # A2C and QRDQN write into policy_kwargs
     for name in ("learning_rate", "clip_range"):
@@ -101,7 +101,8 @@ def _linear(name: str, ends: Mapping[str, float]) -> Callable[[float], float]:
     ):
         raise ValueError(f"{name} = {dict(ends)!r}: a number or {{initial, final}} is needed")
     initial, final = float(ends["initial"]), float(ends["final"])
-    return lambda remaining: final + (initial - final) * remaining
+    # The last roll-out overshoots the budget, and stable-baselines3 then says that less than 0 remains.
+    return lambda remaining: final + (initial - final) * max(remaining, 0.0)
 
 
 # One pass over large minibatches and a wide clip: with several passes, the clipped ratio favours what

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 
@@ -30,6 +33,7 @@ def train(
     reward_scale: float | None = None,
     callback: Any = None,
     tensorboard_log: str | None = None,
+    threads: int = 1,
 ) -> BaseAlgorithm:
     """Train an agent and return it; a stable-baselines3 model is a policy that can be scored.
 
@@ -50,9 +54,14 @@ def train(
         A callback of stable-baselines3, for instance :class:`agents.ExactRegret`.
     tensorboard_log
         Folder for TensorBoard's files, or None.
+    threads
+        Threads of torch while training: networks this small become slower with more than one. The
+        caller's number holds again afterwards.
 
     Raises
     ------
+    TypeError
+        A number of steps, sub-environments or threads, or a seed, that is not whole.
     ValueError
         An unknown algorithm, environment or hyperparameter; the message names it.
     """
@@ -60,29 +69,53 @@ def train(
     resolved = entry.hyperparameters(hyperparameters)
     if total_timesteps is None:
         total_timesteps = entry.total_timesteps
+    total_timesteps = _whole("total_timesteps", total_timesteps)
     if total_timesteps < 1:
         raise ValueError(f"total_timesteps = {total_timesteps!r}: at least 1 step is needed")
-    num_envs = entry.num_envs if num_envs is None else num_envs
+    num_envs = entry.num_envs if num_envs is None else _whole("num_envs", num_envs)
+    seed, threads = _whole("seed", seed), _whole("threads", threads)
+    if threads < 1:
+        raise ValueError(f"threads = {threads}: at least 1 is needed")
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = 1.0 / return_deviation(env, seed)
     vec_env = SB3VecEnv(env, reward_scale)
     vec_env.seed(seed)
+    with torch_threads(threads):
+        try:
+            model = entry.type(
+                entry.policy,
+                vec_env,
+                seed=seed,
+                device="cpu",
+                tensorboard_log=tensorboard_log,
+                **arguments(resolved),
+            )
+        except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
+            raise ValueError(f"{algorithm}: {error}") from error
+        if tensorboard_log is None:
+            model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
+        return model.learn(total_timesteps, callback=callback)
+
+
+@contextmanager
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads, and the caller's number again afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
-        model = entry.type(
-            entry.policy,
-            vec_env,
-            seed=seed,
-            device="cpu",
-            tensorboard_log=tensorboard_log,
-            **arguments(resolved),
-        )
-    except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
-        raise ValueError(f"{algorithm}: {error}") from error
-    if tensorboard_log is None:
-        model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
-    return model.learn(total_timesteps, callback=callback)
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _whole(name: str, value: Any) -> int:
+    """Return a whole number of any type, NumPy's too, as an int."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} = {value!r}: a whole number is needed") from None
 
 
 def make_training_env(

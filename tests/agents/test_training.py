@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
@@ -16,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import agents.callbacks
 import baselines
 from agents import ExactRegret, SB3VecEnv, train
+from agents.algorithms import arguments
 from agents.training import make_training_env, return_deviation
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -326,3 +328,53 @@ def test_unknown_preset() -> None:
 def test_hyperparameters_that_the_algorithm_refuses() -> None:
     with pytest.raises(ValueError, match=r"ppo: .*n_steps"):
         train_tiny(num_envs=1, hyperparameters={**TINY, "n_steps": 1})
+
+
+# --- schedules, threads, whole numbers ------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "clip_range"])
+@pytest.mark.parametrize("final", [0.0, 0.25, 3.0])
+def test_schedules_end_at_their_final_value(name: str, final: float) -> None:
+    schedule = arguments({name: {"initial": 1.0, "final": final}})[name]
+    assert [schedule(one) for one in (1.0, 0.5, 0.0)] == [1.0, (1.0 + final) / 2, final]
+    assert schedule(-30.0) == final
+
+
+def test_a_training_that_overshoots_does_not_climb_down() -> None:
+    falling = {"learning_rate": {"initial": 2e-3, "final": 1e-6}}
+    model = train_tiny(total_timesteps=65, hyperparameters={**TINY, **falling})
+    assert model.num_timesteps == 128
+    assert [group["lr"] for group in model.policy.optimizer.param_groups] == [1e-6]
+
+
+def test_threads_are_those_asked_for_and_then_the_callers() -> None:
+    seen: list[int] = []
+
+    def note(*_: Any) -> bool:
+        seen.append(torch.get_num_threads())
+        return True
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        train_tiny(callback=note, total_timesteps=64)
+        assert (set(seen), torch.get_num_threads()) == ({1}, 2)
+        train_tiny(callback=note, total_timesteps=64, threads=2)
+        assert set(seen) == {1, 2}
+        with pytest.raises(ValueError, match="threads = 0"):
+            train_tiny(threads=0)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_whole_numbers_of_numpy() -> None:
+    numbers = {"total_timesteps": 128, "num_envs": 4, "seed": 3, "threads": 1}
+    other = {name: np.int64(value) for name, value in numbers.items()}
+    assert same_weights(train_tiny(**numbers), train_tiny(**other))
+
+
+@pytest.mark.parametrize("name", ["total_timesteps", "num_envs", "seed", "threads"])
+def test_numbers_that_are_not_whole(name: str) -> None:
+    with pytest.raises(TypeError, match=f"{name} = 1.5: a whole number"):
+        train_tiny(**{name: 1.5})
