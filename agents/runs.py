@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import shutil
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
+from multiprocessing.connection import wait
+from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import torch
 
 import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
 from agents.policies import save_policy
-from agents.training import train
+from agents.training import torch_threads, train
 from baselines import Score
 from qc_gym.core.env import QCEnv
 
@@ -102,7 +105,12 @@ def _use_pool(
     running: dict[str, tuple[Run, Future[dict[str, Any]]]] = {}
     lost: list[Run] = []
     broken = False
-    with context.Manager() as manager, ProcessPoolExecutor(workers, context) as pool:
+    manager = SyncManager(ctx=context)
+    manager.start(end_with_parent)
+    with (
+        manager,
+        ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool,
+    ):
         # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
         messages = manager.Queue()
         try:
@@ -134,17 +142,32 @@ def _use_pool(
             raise
 
 
+def end_with_parent() -> None:
+    """End this process as soon as the one that started it has ended, however that came about.
+
+    A parent that is killed cannot tell its workers to end, and they would train on for hours.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
     if not future.cancelled():
         messages.put(name)
 
 
+@torch_threads(1)
 def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
     """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
 
     One thread, so that the result does not depend on how the work was divided.
     """
-    torch.set_num_threads(1)
     env = make_env(run)
     curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
     model = train(
