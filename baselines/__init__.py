@@ -232,8 +232,21 @@ def certify(
     episodes: int = 100_000,
     seed: int = 0,
 ) -> Certificate:
-    """Return the evidence for an environment's optimum: Bellman residual and a simulation."""
+    """Return the evidence for an environment's optimum: Bellman residual and a simulation.
+
+    Parameters
+    ----------
+    env, scenario, observation
+        As for :func:`solve`.
+    episodes
+        To simulate, at least 2; 0 simulates nothing. Where the simulation fails, one of ten times
+        as many decides.
+    seed
+        Of the simulation.
+    """
     optimum = solve(env, scenario=scenario, observation=observation)
+    if episodes == 0:
+        return optimum.certificate
     return optimum.certify(whole_number("episodes", episodes, 2), whole_number("seed", seed, 0))
 
 

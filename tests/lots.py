@@ -77,3 +77,38 @@ def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
         "inspection_cost": draw(MONEY),
         "shortage_cost": draw(MONEY),
     }
+
+
+@st.composite
+def boundary_lots(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a scenario whose numbers often lie at what is allowed: 0, 1, one unit, no money."""
+    rates = st.sampled_from([0.0, 1.0, 0.5]) | st.floats(0.0, 1.0)
+    money = st.sampled_from([0.0, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
+    yields = sorted(draw(st.lists(rates, min_size=2, max_size=2, unique=True)))
+    size = draw(st.integers(1, 10))
+    survival = draw(st.lists(rates, min_size=size, max_size=size))
+    shift = draw(
+        st.sampled_from(
+            [
+                {"kind": "table", "survival": sorted(survival, reverse=True)},
+                {"kind": "geometric", "hazard": draw(rates.filter(lambda rate: rate < 1.0))},
+                {
+                    "kind": "discrete_weibull",
+                    "q": draw(st.floats(0.05, 0.999)),
+                    "beta": draw(st.sampled_from([0.5, 1.0, 1.8, 3.0])),
+                },
+            ]
+        )
+    )
+    fields: dict[str, Any] = {
+        "demand": draw(st.integers(1, 6)),
+        "yield_in": yields[1],
+        "yield_out": yields[0],
+        "shift": shift,
+        "inspection_cost": draw(money),
+        "shortage_cost": draw(money),
+    }
+    if draw(st.booleans()):
+        return {**fields, "lot_size": size}
+    production = {"unit_cost": draw(money), "setup_cost": draw(money)}
+    return {**fields, **production, "max_lot_size": size}

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.policy import TabularPolicy
 from qc_gym.core.noise import streams
 from qc_gym.core.numbers import whole_number
+from qc_gym.core.policy import Player
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.vector import QCVectorEnv
+
+ROUNDING = 1e-9
+"""Error that rounding may make, as a share of the money at stake."""
+_RESIDUAL = 1e-7
+"""Largest violation of the optimality equation that is no failure, as a share of the same."""
+_BY_CHANCE = 6.0
+"""Standard errors by which a simulation may be away: by chance one in 500 million is, and a failure is
+simulated again."""
 
 
 class OracleError(AssertionError):
@@ -49,6 +59,8 @@ class Certificate:
         Largest violation of the optimality equation, in money.
     value
         The optimal value.
+    stakes
+        The money that changes hands in an episode, by which rounding is measured.
     simulation
         Returns of the optimal policy in the environment, or None if it was not simulated.
     width
@@ -57,16 +69,61 @@ class Certificate:
 
     bellman_residual: float
     value: float
+    stakes: float
     simulation: Simulation | None = None
     width: float = 0.0
 
     @property
     def deviation(self) -> float | None:
-        """Simulated mean minus value, in standard errors."""
+        """Simulated mean minus value, in standard errors; 0.0 where they differ by rounding only.
+
+        None if it was not simulated; infinite where no two episodes differed and the value is another.
+        """
         if self.simulation is None:
             return None
         difference = self.simulation.mean - self.value
-        return difference / self.simulation.stderr if self.simulation.stderr else difference
+        if abs(difference) <= self.width + ROUNDING * self.stakes:
+            return 0.0
+        if self.simulation.stderr == 0.0:
+            return math.copysign(math.inf, difference)
+        return difference / self.simulation.stderr
+
+    @property
+    def passed(self) -> bool | None:
+        """Whether the evidence holds; None where nothing was simulated and the residual is in order."""
+        if self.bellman_residual > _RESIDUAL * self.stakes:
+            return False
+        deviation = self.deviation
+        return None if deviation is None else abs(deviation) <= _BY_CHANCE
+
+    @property
+    def verdict(self) -> str:
+        """What the evidence says, in words."""
+        if self.bellman_residual > _RESIDUAL * self.stakes:
+            return f"FAILS: the optimality equation is missed by {self.bellman_residual:.3g}"
+        deviation = self.deviation
+        if deviation is None:
+            return "not simulated"
+        if abs(deviation) > _BY_CHANCE:
+            return f"FAILS: the simulation is {deviation:+.1f} standard errors away"
+        if self.simulation is not None and self.simulation.stderr == 0.0:
+            return "agrees with the simulation, in which no two episodes differed"
+        return f"agrees with the simulation ({deviation:+.2f} standard errors, chance)"
+
+
+def confirmed(certificate: Certificate, simulate: Callable[[int, int], Simulation]) -> Certificate:
+    """Return the certificate with a simulation, and where that fails with a longer one.
+
+    The first may fail by a rare and costly event that it has not seen, so that its standard error is
+    too small; a second one of ten times the episodes and with another seed decides.
+
+    Parameters
+    ----------
+    simulate
+        (factor, seed added) → a simulation of that many times the episodes.
+    """
+    found = replace(certificate, simulation=simulate(1, 0))
+    return found if found.passed else replace(certificate, simulation=simulate(10, 1))
 
 
 def simulate(policy: TabularPolicy[Scenario], episodes: int, seed: int) -> Simulation:
@@ -95,17 +152,10 @@ def simulate(policy: TabularPolicy[Scenario], episodes: int, seed: int) -> Simul
     )
     if missing >= 0:
         raise OracleError(f"the environment came to a state, key {missing}, not in the model")
-    # Around the first, so that returns which are all the same have no error, that of rounding neither.
-    around = returns - returns[0]
-    return Simulation(
-        mean=float(returns[0] + around.mean()),
-        stderr=float(around.std(ddof=1) / math.sqrt(episodes)),
-        mean_length=float(lengths.mean()),
-        episodes=episodes,
-    )
+    return _summary(returns, lengths)
 
 
-def simulate_policy(policy: Any, env: QCVectorEnv, seed: int) -> Simulation:
+def simulate_policy(player: Player, env: QCVectorEnv, seed: int) -> Simulation:
     """Play one whole episode of a policy in each sub-environment, asking it at every step.
 
     For policies that are not tables: :func:`simulate` is quicker.
@@ -120,21 +170,30 @@ def simulate_policy(policy: Any, env: QCVectorEnv, seed: int) -> Simulation:
     if env.num_envs < 2:
         raise ValueError(f"env.num_envs = {env.num_envs}: at least 2 episodes are needed")
     env.np_random = np.random.default_rng(seed)  # quicker than a seed for each sub-environment
-    observations, _ = env.reset()
+    observations, infos = env.reset()
     returns, lengths = np.zeros((2, env.num_envs))
-    memory: Any = None
+    memory = None
     starts = np.ones(env.num_envs, np.bool_)
     playing = starts.copy()
     while playing.any():
-        actions, memory = policy.predict(observations, state=memory, episode_start=starts)
-        observations, rewards, terminated, truncated, _ = env.step(np.asarray(actions))
+        allowed = infos["action_mask"].astype(bool)
+        actions, memory = player.act(observations, allowed, memory, starts)
+        observations, rewards, terminated, truncated, infos = env.step(actions)
         returns[playing] += rewards[playing]
         lengths[playing] += 1
         playing &= ~(terminated | truncated)
         starts = np.zeros(env.num_envs, np.bool_)
+    return _summary(returns, lengths)
+
+
+def _summary(
+    returns: NDArray[np.float64], lengths: NDArray[np.float64] | NDArray[np.int64]
+) -> Simulation:
+    # Around the first, so that returns which are all the same have no error, that of rounding neither.
+    around = returns - returns[0]
     return Simulation(
-        mean=float(returns.mean()),
-        stderr=float(returns.std(ddof=1) / math.sqrt(env.num_envs)),
-        mean_length=float(lengths.mean()),
-        episodes=env.num_envs,
+        mean=float(returns[0] + around.mean()),
+        stderr=float(around.std(ddof=1) / math.sqrt(len(returns))),
+        mean_length=float(np.mean(lengths)),
+        episodes=len(returns),
     )

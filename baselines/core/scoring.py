@@ -17,12 +17,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from baselines.core.certificate import OracleError
+from baselines.core.certificate import ROUNDING, OracleError
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
-
-ROUNDING = 1e-9
-"""Error that rounding may make, as a share of the money at stake."""
 
 
 @dataclass(frozen=True)

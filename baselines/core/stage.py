@@ -15,9 +15,9 @@ import numpy as np
 from gymnasium import wrappers
 from numpy.typing import NDArray
 
-from baselines.core.certificate import OracleError
+from baselines.core.certificate import ROUNDING, OracleError
 from baselines.core.optimum import Optimum
-from baselines.core.scoring import ROUNDING, Worth, standard_error
+from baselines.core.scoring import Worth, standard_error
 from qc_gym.core.env import QCEnv
 from qc_gym.core.policy import Player
 from qc_gym.core.ranges import ScenarioRange

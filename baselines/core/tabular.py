@@ -5,20 +5,20 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.certificate import Certificate, OracleError, simulate
+from baselines.core.certificate import ROUNDING, Certificate, OracleError, confirmed, simulate
 from baselines.core.disagreements import Disagreement, largest_terms, simulated_flow
 from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.optimum import Optimum
 from baselines.core.policy import TabularPolicy, constant_policy, tabulate, uniform_policy
 from baselines.core.references import Reference, References
-from baselines.core.scoring import ROUNDING, Worth
+from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
@@ -80,7 +80,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @cached_property
     def certificate(self) -> Certificate:
         """The Bellman residual."""
-        return Certificate(bellman_residual(self.model, self.solution), self.value)
+        return Certificate(bellman_residual(self.model, self.solution), self.value, self.stakes)
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -152,7 +152,10 @@ class TabularOptimum(Optimum[ScenarioT_co]):
 
     def certify(self, episodes: int, seed: int) -> Certificate:
         """Return the certificate with a simulation of the optimal policy added."""
-        return replace(self.certificate, simulation=simulate(self.policy, episodes, seed))
+        return confirmed(
+            self.certificate,
+            lambda factor, added: simulate(self.policy, factor * episodes, seed + added),
+        )
 
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int

@@ -72,12 +72,27 @@ class Bracket:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Bounds (lower, upper) on the least expected cost of the whole lot, in money."""
+        """Bounds (lower, upper) on the least expected cost of the whole lot, in money.
+
+        Rounded outward: each unit adds some ten operations on costs, all positive and at most what
+        losing the demand costs, so that errors add up to that many roundings of this sum.
+        """
+        lot = self.lot
+        lower, upper = self.computed
+        if lower == upper == 0.0:
+            return 0.0, 0.0
+        slack = 16.0 * np.finfo(float).eps * (lot.size + 1) * lot.shortage_cost * lot.demand
+        return max(lower - slack, 0.0), upper + slack
+
+    @property
+    def computed(self) -> tuple[float, float]:
+        """The bounds as computed, without their rounding."""
         lot = self.lot
         if lot.size == 0:
             return 0.0, 0.0
         lower, inside, outside = _look_up(0, lot.demand, float(lot.stay[0]), *self.tables)
-        return lower, float(lot.stay[0]) * inside + (1.0 - float(lot.stay[0])) * outside
+        upper = float(lot.stay[0]) * inside + (1.0 - float(lot.stay[0])) * outside
+        return min(lower, upper), max(lower, upper)
 
     @cached_property
     def thresholds(self) -> NDArray[np.float64]:
@@ -131,7 +146,7 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     for _ in range(_ROUNDS):
         tables = _solve(*lot.numbers, low, high, weights * tolerance)
         found = Bracket(lot, *tables)
-        lower, upper = found.bounds
+        lower, upper = found.computed
         wanted = relative_width * max(lower, _LEAST_SHARE * lot.shortage_cost * lot.demand)
         if upper - lower <= wanted:
             return found

@@ -88,7 +88,8 @@ class PaperAlgorithm:
         needed = lot.inspection_cost + costs[1:, :-1] - open_
         slope, floor = lot.yield_in - lot.yield_out, lot.yield_out
         thresholds = np.full((size, lot.demand), np.inf)
-        np.divide(needed - floor * saved, slope * saved, out=thresholds, where=saved > 0.0)
+        with np.errstate(over="ignore"):  # to infinity, where hardly anything is saved
+            np.divide(needed - floor * saved, slope * saved, out=thresholds, where=saved > 0.0)
         thresholds[(saved <= 0.0) & (needed < 0.0)] = 0.0
         return thresholds
 
@@ -143,7 +144,7 @@ def averaged_beliefs(scenario: InspectOrStopScenario) -> NDArray[np.float64]:
 def _last_beliefs(lot: Lot, survival: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return P(next unit in control | only the last result is known), (size, 3)."""
     beliefs = np.zeros((lot.size, 3))
-    beliefs[0, NO_RESULT] = lot.stay[0]
+    beliefs[:1, NO_RESULT] = lot.stay[:1]
     for result, chance_in, chance_out in (
         (NONCONFORMING, 1.0 - lot.yield_in, 1.0 - lot.yield_out),
         (CONFORMING, lot.yield_in, lot.yield_out),

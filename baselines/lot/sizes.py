@@ -49,7 +49,15 @@ def fixed_cost(scenario: InspectOrStopScenario, size: int) -> float:
 
 def production_cost(scenario: InspectOrStopScenario, size: int) -> float:
     """Return setup and unit costs of a lot; those of a lot that exists are paid, and both 0."""
-    return scenario.setup_cost + scenario.unit_cost * size
+    return scenario.setup_cost * (size > 0) + scenario.unit_cost * size
+
+
+def _outward(lower: float, upper: float, is_rounded: bool) -> tuple[float, float]:
+    """Return bounds that hold whatever the rounding of their last sums; exact ones as they are."""
+    if not is_rounded:
+        return lower, upper
+    slack = 4.0 * np.finfo(float).eps
+    return lower - slack * abs(lower), upper + slack * abs(upper)
 
 
 @lru_cache(maxsize=4)
@@ -61,7 +69,7 @@ def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
 class LotSizes:
     """The total cost of every lot size, solved as far as somebody asks.
 
-    TC(Q) = K + vQ + V_Q(0, D, F(1)) (docs/theory/lot.md; Wang 2013, step 3). V_Q shares nothing
+    TC(Q) = K·[Q > 0] + vQ + V_Q(0, D, F(1)) (docs/theory/lot.md; Wang 2013, step 3). V_Q shares nothing
     with the V of other lots but bounds: one more unit never hurts, and it saves at most
     F(Q+1)·(s·θ1 − c)⁺ + (1 − F(Q+1))·(s·θ2 − c)⁺, since a policy for Q + 1 units can be played without the
     last one, whose expected gain is convex in the belief, of mean F(Q+1). A lot between two solved
@@ -79,6 +87,7 @@ class LotSizes:
         gain_out = max(s * scenario.yield_out - scenario.inspection_cost, 0.0)
         gains = survival * gain_in + (1.0 - survival) * gain_out
         self._gains = np.concatenate([[0.0], np.cumsum(gains)])
+        # Of V alone: added to the cost of production it would lose digits.
         self._bounds: dict[int, tuple[float, float, float]] = {}  # width asked, lower, upper
         self._best: dict[int, BestLot] = {}
 
@@ -106,14 +115,18 @@ class LotSizes:
 
     def bounds(self, size: int, relative_width: float = RELATIVE_WIDTH) -> tuple[float, float]:
         """Return bounds (lower, upper) on the least total cost with a lot of that size, in money."""
+        lower, upper = self._inspection_bounds(size, relative_width)
+        fixed = fixed_cost(self.scenario, size)
+        return _outward(lower + fixed, upper + fixed, lower < upper)
+
+    def _inspection_bounds(self, size: int, relative_width: float) -> tuple[float, float]:
         known = self._bounds.get(size)
         if known is None or known[0] > relative_width:
             if relative_width == RELATIVE_WIDTH:
                 lower, upper = self.bracket(size).bounds
             else:
                 lower, upper = bracket(lot_of(self.scenario, size), relative_width).bounds
-            fixed = fixed_cost(self.scenario, size)
-            known = self._bounds[size] = relative_width, lower + fixed, upper + fixed
+            known = self._bounds[size] = relative_width, lower, upper
         return known[1:]
 
     def best(self, least: int = 0) -> BestLot:
@@ -131,12 +144,13 @@ class LotSizes:
 
     def _search(self, least: int) -> BestLot:
         sizes = np.arange(least, self.scenario.longest_lot + 1)
-        self.bounds(int(sizes[-1]), COARSE_WIDTH)
+        self._inspection_bounds(int(sizes[-1]), COARSE_WIDTH)
         while True:
             lower = self._lower_bounds()[sizes]
             solved = [int(size) for size in sizes if size in self._bounds]
-            best = min(solved, key=lambda size: self._bounds[size][2])
-            upper = self._bounds[best][2]
+            totals = {size: self.bounds(size, COARSE_WIDTH) for size in solved}
+            best = min(solved, key=lambda size: totals[size][1])
+            upper = totals[best][1]
             # The most promising that is not yet known narrowly.
             open_ = [
                 size
@@ -145,15 +159,20 @@ class LotSizes:
                 and self._bounds.get(int(size), (1.0,))[0] > RELATIVE_WIDTH
             ]
             if not open_:
-                return BestLot(best, float(lower.min()), upper)
+                return BestLot(best, min(float(lower.min()), totals[best][0]), upper)
             size = int(open_[0])
-            self.bounds(size, RELATIVE_WIDTH if size in self._bounds else COARSE_WIDTH)
+            self._inspection_bounds(size, RELATIVE_WIDTH if size in self._bounds else COARSE_WIDTH)
 
     def _lower_bounds(self) -> NDArray[np.float64]:
         """Return a lower bound on the total cost of every lot size, (longest_lot + 1,)."""
         below = np.full(len(self._production), -np.inf)
         for size, (_, lower, _) in self._bounds.items():
-            below[size] = lower - self._production[size]
+            # With the demand beyond the lot, whose cost the bound of V leaves out.
+            short = self.scenario.shortage_cost * max(self.scenario.demand - size, 0)
+            below[size] = lower + short
         from_larger = np.maximum.accumulate(below[::-1])[::-1]
-        from_smaller = np.maximum.accumulate(below + self._gains) - self._gains
-        return np.maximum(from_larger, from_smaller) + self._production
+        reached = np.maximum.accumulate(below + self._gains)
+        lost = 4.0 * np.finfo(float).eps * (self._gains + np.maximum(reached, 0.0))  # by rounding
+        from_smaller = reached - self._gains - lost
+        total = np.maximum(from_larger, from_smaller) + self._production
+        return total - 4.0 * np.finfo(float).eps * np.abs(total)

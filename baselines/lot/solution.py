@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.certificate import Certificate, OracleError, simulate_policy
+from baselines.core.certificate import (
+    ROUNDING,
+    Certificate,
+    OracleError,
+    Simulation,
+    confirmed,
+    simulate_policy,
+)
 from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
 from baselines.core.optimum import Optimum
 from baselines.core.references import References
-from baselines.core.scoring import ROUNDING, Worth
+from baselines.core.scoring import Worth
 from baselines.lot.belief import reach
 from baselines.lot.departures import departures
 from baselines.lot.evaluation import (
@@ -105,7 +112,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
     def certificate(self) -> Certificate:
         """The evidence: both bounds meet the optimality equation, as inequalities, to the width."""
         width = self.upper - self.lower
-        return Certificate(bellman_residual=width, value=self.value, width=width)
+        return Certificate(width, self.value, self.stakes, width=width)
 
     def thresholds(self, size: int) -> NDArray[np.float64]:
         """Return the belief from which on inspecting is optimal in a lot, (size, found).
@@ -117,7 +124,9 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         low, high, _ = reach(*bounds.lot.numbers[:4])
         surely_stop, surely_inspect = bounds.thresholds
         thresholds = np.where(low >= surely_inspect, 0.0, surely_inspect)
-        thresholds[(high <= surely_stop) | (low > high)] = np.inf
+        # A bound of 0 says that there is no belief at which stopping is certainly right.
+        stops = (high <= surely_stop) & (surely_stop > 0.0)
+        thresholds[stops | (low > high)] = np.inf
         n, k = np.indices((size, bounds.lot.demand))
         return thresholds[n, np.minimum(bounds.lot.demand - k, size - n)]
 
@@ -237,8 +246,13 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
     def certify(self, episodes: int, seed: int) -> Certificate:
         """Return the certificate with a simulation of the optimal policy added."""
         episodes, seed = whole_number("episodes", episodes, 2), whole_number("seed", seed, 0)
-        env = InspectOrStopVectorEnv(episodes, self.scenario, self.observation)
-        return replace(self.certificate, simulation=simulate_policy(self.policy, env, seed))
+        player = Player(self.policy, 2)
+
+        def simulation(factor: int, added: int) -> Simulation:
+            env = InspectOrStopVectorEnv(factor * episodes, self.scenario, self.observation)
+            return simulate_policy(player, env, seed + added)
+
+        return confirmed(self.certificate, simulation)
 
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int

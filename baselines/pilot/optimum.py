@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.certificate import OracleError
+from baselines.core.certificate import ROUNDING, OracleError
 from baselines.core.family import Family
 from baselines.core.references import Reference
-from baselines.core.scoring import ROUNDING
 from baselines.core.solver import Solution
 from baselines.core.tabular import TabularOptimum
 from baselines.pilot.information import ValueOfInformation, value_of_information

@@ -76,9 +76,9 @@ def step(scenario, state, action, noise):
     """Produce one more unit, inspect the next, or stop. Return (reward, terminated)."""
     reward = 0.0
     if state.is_producing:
-        if state.lot_size == 0:
-            reward -= scenario.setup_cost
         if action == PRODUCE and state.lot_size < scenario.longest:
+            if state.lot_size == 0:
+                reward -= scenario.setup_cost
             state.lot_size += 1
             return reward - scenario.unit_cost, False
         state.is_producing = False

@@ -53,9 +53,9 @@ class InspectOrStopEnv(QCEnv):
 
     ## Reward, in money
 
-    −``inspection_cost`` for each unit inspected; −``unit_cost`` for each unit produced and, with the
-    first action of an episode that begins with production, whatever it is, −``setup_cost``; with the
-    step that ends the episode −``shortage_cost`` times the demand still open. A lot that was given
+    −``inspection_cost`` for each unit inspected; −``unit_cost`` for each unit produced, and
+    −``setup_cost`` with the first of them: nothing produced, nothing set up; with the step that ends the
+    episode −``shortage_cost`` times the demand still open. A lot that was given
     has been paid for.
 
     ## Start and end of an episode
@@ -96,7 +96,7 @@ class InspectOrStopEnv(QCEnv):
         """Return the money of an episode that is in the present state and has not been stopped."""
         scenario, state = self._scenario, self._states[0]
         money = 0.0 - scenario.inspection_cost * state["n"]
-        if scenario.lot_size is None and (state["lot_size"] > 0 or not state["is_producing"]):
+        if scenario.lot_size is None and state["lot_size"] > 0:
             money -= scenario.setup_cost + scenario.unit_cost * state["lot_size"]
         if not state["is_producing"] and (state["n"] == state["lot_size"] or state["d"] == 0):
             money -= scenario.shortage_cost * state["d"]

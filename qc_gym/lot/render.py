@@ -197,7 +197,7 @@ def _account(moment: Moment) -> str:
     """Return the money so far, and what it is made of."""
     scenario, now = moment.scenario, moment.history[-1]
     parts = {"production": 0.0, "inspection": -scenario.inspection_cost * now["n"]}
-    if scenario.lot_size is None and (now["lot_size"] > 0 or not now["is_producing"]):
+    if scenario.lot_size is None and now["lot_size"] > 0:
         parts["production"] = -scenario.setup_cost - scenario.unit_cost * now["lot_size"]
     parts["shortage"] = moment.money - sum(parts.values())
     told = ", ".join(f"{name} {amount(part)}" for name, part in parts.items() if abs(part) > 1e-9)

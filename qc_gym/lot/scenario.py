@@ -92,7 +92,7 @@ class InspectOrStopScenario(Scenario):
     shortage_cost
         Money per unit of the demand that is not met.
     unit_cost, setup_cost
-        Money per unit produced, and once for producing at all; only where ``lot_size`` is None.
+        Money per unit produced, and once, with the first of them; only where ``lot_size`` is None.
     """
 
     demand: Annotated[int, Field(gt=0, le=1_000_000)]

@@ -591,9 +591,9 @@ def test_the_certificate_holds_its_evidence(observation: str) -> None:
     assert abs(certificate.deviation) <= 4
 
 
-def test_deviation_without_an_error_is_the_difference() -> None:
-    certificate = Certificate(0.0, 3.0, Simulation(3.5, 0.0, 1.0, 10))
-    assert certificate.deviation == 0.5
+def test_a_simulation_in_which_nothing_varies_has_no_standard_errors() -> None:
+    assert Certificate(0.0, 3.0, 3.0, Simulation(3.0, 0.0, 1.0, 10)).deviation == 0.0
+    assert Certificate(0.0, 3.0, 3.0, Simulation(3.5, 0.0, 1.0, 10)).deviation == math.inf
 
 
 def test_a_score_is_a_plain_record() -> None:

@@ -142,7 +142,7 @@ def test_reference_policies_play_as_they_are_scored(preset: str, observation: st
     for name, policy in baselines.reference_policies(env).items():
         if name == "random":
             continue
-        played = baselines.core.certificate.simulate_policy(policy, arena, seed=11)
+        played = baselines.core.certificate.simulate_policy(Player(policy, 2), arena, seed=11)
         difference = played.mean - baselines.score(env, policy).value
         assert abs(difference) <= 4 * played.stderr + 1e-9, name
 

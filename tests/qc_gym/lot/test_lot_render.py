@@ -315,7 +315,7 @@ def test_text_of_production() -> None:
     assert expected in env.render()
     empty = playing(SIZING, "ansi")
     empty.step(END)
-    expected = "NOTHING PRODUCED; money -130.00 (production -10.00, shortage -120.00)"
+    expected = "NOTHING PRODUCED; money -120.00 (shortage -120.00)"
     assert expected in empty.render()
 
 
