@@ -20,6 +20,7 @@ from baselines.sampling.reference import (
     single_plan_policy,
     sprt_policy,
 )
+from baselines.sampling.stopping import StoppingBounds, stopping_bounds
 
 __all__ = [
     "FAMILY",
@@ -28,6 +29,7 @@ __all__ = [
     "SamplingOptimum",
     "SingleSamplingPlan",
     "SprtLines",
+    "StoppingBounds",
     "boundary_policy",
     "exact_plan",
     "least_sample_test",
@@ -41,4 +43,5 @@ __all__ = [
     "solve",
     "sprt_lines",
     "sprt_policy",
+    "stopping_bounds",
 ]

@@ -7,9 +7,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.budget import check_budget
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
-from baselines.sampling.characteristics import lattice_counts
+from baselines.sampling.characteristics import lattice_counts, lattice_size
 from baselines.sampling.posterior import posterior
 from qc_gym.sampling.dynamics import (
     ACCEPT,
@@ -24,6 +25,8 @@ from qc_gym.sampling.dynamics import (
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 _RESULTS = 3
+_BYTES_PER_STATE = 200
+"""Of the tables, their solution and a policy."""
 
 SamplingModel = TabularModel[SequentialSamplingScenario]
 SamplingPolicy = TabularPolicy[SequentialSamplingScenario]
@@ -34,10 +37,22 @@ def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> 
 
     With ``observation="outcome"`` each point of the lattice is three states, one for each last
     result (none, conforming, defective), because that is what the agent sees.
+
+    Raises
+    ------
+    StateBudgetError
+        The tables would take more memory than is allowed.
     """
-    known = posterior(scenario)
     split = _RESULTS if observation == "outcome" else 1
-    points = len(known.prob_bad)
+    points = lattice_size(scenario.max_samples)
+    check_budget(
+        f"max_samples = {scenario.max_samples:,} makes",
+        points * split,
+        _BYTES_PER_STATE,
+        "baselines.sampling.stopping_bounds(scenario) gives the value and the acceptance and "
+        "rejection numbers without tables",
+    )
+    known = posterior(scenario)
     inspected_before_last = scenario.max_samples * (scenario.max_samples + 1) // 2
     num_states, continuing = points * split, inspected_before_last * split
     rewards = np.empty((points, NUM_ACTIONS))
@@ -57,7 +72,7 @@ def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> 
         scenario=scenario,
         observation=observation,
         make_states=partial(_states, scenario.max_samples, split),
-        rewards=np.repeat(rewards, split, axis=0),
+        rewards=np.repeat(rewards + 0.0, split, axis=0),  # + 0.0 makes −0.0 a plain zero
         allowed=allowed,
         first=first,
         successors=_successors(scenario.max_samples, split),

@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import special
 
+from baselines.sampling.beta_binomial import tails
 from baselines.sampling.characteristics import lattice_counts
 from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario, TwoPointPrior
 
@@ -41,29 +42,22 @@ def posterior(scenario: SequentialSamplingScenario) -> Posterior:
     """Return what is known at each point of the lattice."""
     if isinstance(scenario.prior, TwoPointPrior):
         return _two_point(scenario, scenario.prior)
-    if scenario.lot_size is None:
-        return _beta(scenario, scenario.prior)
-    return _beta_binomial(scenario, scenario.prior, scenario.lot_size)
+    return _beta(scenario, scenario.prior)
 
 
 def _two_point(scenario: SequentialSamplingScenario, prior: TwoPointPrior) -> Posterior:
     n, d = lattice_counts(scenario.max_samples)
-    if scenario.lot_size is None:
-        log_ratio = d * np.log(prior.bad / prior.good) + (n - d) * (
-            np.log1p(-prior.bad) - np.log1p(-prior.good)
-        )
-        good: NDArray[np.float64] | float = prior.good
-        bad: NDArray[np.float64] | float = prior.bad
-    else:
-        lot = scenario.lot_size
-        left = np.maximum(lot - n, 1)
+    of_defective, of_conforming = log_odds_tables(scenario, prior)
+    with np.errstate(invalid="ignore"):
+        log_odds = of_defective[d] + of_conforming[n - d]
+    # Counts that neither lot can show are never reached; any posterior will do there.
+    prob_bad = special.expit(np.where(np.isnan(log_odds), 0.0, log_odds))
+    good: NDArray[np.float64] | float = prior.good
+    bad: NDArray[np.float64] | float = prior.bad
+    if scenario.lot_size is not None:
+        left = np.maximum(scenario.lot_size - n, 1)
         defectives = scenario.defectives(prior.good), scenario.defectives(prior.bad)
-        log_good, log_bad = (_log_hypergeometric(d, n, m, lot) for m in defectives)
-        # Counts that neither lot can show are never reached; any posterior will do there.
-        impossible = np.isneginf(log_good) & np.isneginf(log_bad)
-        log_ratio = np.where(impossible, 0.0, log_bad) - np.where(impossible, 0.0, log_good)
         good, bad = (np.clip((m - d) / left, 0.0, 1.0) for m in defectives)
-    prob_bad = special.expit(special.logit(prior.prob_bad) + log_ratio)
     return Posterior(
         prob_bad=prob_bad,
         prob_defective=prob_bad * bad + (1.0 - prob_bad) * good,
@@ -72,77 +66,112 @@ def _two_point(scenario: SequentialSamplingScenario, prior: TwoPointPrior) -> Po
     )
 
 
-def _log_hypergeometric(
-    d: NDArray[np.int64], n: NDArray[np.int64], defectives: int, lot_size: int
-) -> NDArray[np.float64]:
-    """Return the logarithm of the likelihood of one sequence with these counts, up to a constant.
+def log_odds_tables(
+    scenario: SequentialSamplingScenario, prior: TwoPointPrior
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the terms of the log odds of a bad lot that k defectives, k conforming items add.
 
-    −inf where the lot cannot show the counts.
+    Both (max_samples + 1,), the prior's odds in the first; ±inf from where a good, a bad lot cannot
+    have so many.
     """
-    possible = (d <= defectives) & (n - d <= lot_size - defectives)
-    left = np.where(possible, defectives - d, 0)
-    log_sequences = special.gammaln(lot_size - n + 1.0) - (
-        special.gammaln(left + 1.0) + special.gammaln(np.maximum(lot_size - n - left, 0) + 1.0)
+    prior_odds = np.log(prior.prob_bad) - np.log1p(-prior.prob_bad)
+    if scenario.lot_size is None:
+        k = np.arange(scenario.max_samples + 1)
+        conforming = k * (np.log1p(-prior.bad) - np.log1p(-prior.good))
+        return prior_odds + k * np.log(prior.bad / prior.good), conforming
+    k = np.arange(scenario.max_samples)
+    lot = scenario.lot_size
+    good, bad = scenario.defectives(prior.good), scenario.defectives(prior.bad)
+    with np.errstate(divide="ignore"):
+        defective = np.log(np.maximum(bad - k, 1) / np.maximum(good - k, 0))
+        conforming = np.log(np.maximum(lot - bad - k, 0) / np.maximum(lot - good - k, 1))
+    return (
+        prior_odds + np.concatenate([[0.0], np.cumsum(defective)]),
+        np.concatenate([[0.0], np.cumsum(conforming)]),
     )
-    log_lots = special.gammaln(lot_size + 1.0) - (
-        special.gammaln(defectives + 1.0) + special.gammaln(lot_size - defectives + 1.0)
-    )
-    return np.where(possible, log_sequences - log_lots, -np.inf)
 
 
 def _beta(scenario: SequentialSamplingScenario, prior: BetaPrior) -> Posterior:
-    n, d = lattice_counts(scenario.max_samples)
-    a, b = prior.a + d, prior.b + (n - d)
-    mean = a / (a + b)
-    prob_bad = special.betaincc(a, b, prior.limit)
-    excess, shortfall = prob_bad, special.betainc(a, b, prior.limit)
-    if scenario.loss == "linear":
-        # E[p; p > limit] is the mean times P(p > limit) under Beta(a + 1, b).
-        excess = mean * special.betaincc(a + 1, b, prior.limit) - prior.limit * prob_bad
-        shortfall = prior.limit * shortfall - mean * special.betainc(a + 1, b, prior.limit)
-    return Posterior(
-        prob_bad=prob_bad,
-        prob_defective=mean,
-        accept_loss=np.maximum(excess, 0.0) * scenario.accept_bad_cost,
-        reject_loss=np.maximum(shortfall, 0.0) * scenario.reject_good_cost,
-    )
-
-
-def _beta_binomial(
-    scenario: SequentialSamplingScenario, prior: BetaPrior, lot_size: int
-) -> Posterior:
-    """Average back from the whole lot, whose losses are known, to what may have been seen of it."""
-    fraction = np.arange(lot_size + 1) / lot_size
-    is_bad = fraction > prior.limit
-    weight = np.abs(fraction - prior.limit) if scenario.loss == "linear" else np.ones(lot_size + 1)
-    known = np.stack(
-        [
-            is_bad,
-            is_bad * weight * scenario.accept_bad_cost,
-            ~is_bad * weight * scenario.reject_good_cost,
-        ]
-    ).astype(np.float64)
+    """Average back from the last row to what may have been seen before."""
     size = (scenario.max_samples + 1) * (scenario.max_samples + 2) // 2
-    means = _average_back(known, prior.a, prior.b, scenario.max_samples, size)
+    means = _average_back(last_row(scenario, prior), prior.a, prior.b, size)
     n, d = lattice_counts(scenario.max_samples)
     return Posterior(means[0], (prior.a + d) / (prior.a + prior.b + n), means[1], means[2])
 
 
+def last_row(scenario: SequentialSamplingScenario, prior: BetaPrior) -> NDArray[np.float64]:
+    """Return P(bad) and the expected losses of accepting and rejecting at n = max_samples.
+
+    float64 (3, max_samples + 1), for d = 0, 1, …
+    """
+    find = _tails if scenario.lot_size is None else _lot_tails
+    prob_bad, prob_good, excess, shortfall = find(scenario, prior)
+    if scenario.loss == "indicator":
+        excess, shortfall = prob_bad, prob_good
+    return np.stack(
+        [
+            prob_bad,
+            np.maximum(excess, 0.0) * scenario.accept_bad_cost,
+            np.maximum(shortfall, 0.0) * scenario.reject_good_cost,
+        ]
+    )
+
+
+def _tails(
+    scenario: SequentialSamplingScenario, prior: BetaPrior
+) -> tuple[NDArray[np.float64], ...]:
+    """Return P(bad), P(good), E[p − limit; bad] and E[limit − p; good] in the last row."""
+    d = np.arange(scenario.max_samples + 1)
+    a, b, limit = prior.a + d, prior.b + (scenario.max_samples - d), prior.limit
+    mean = a / (a + b)
+    prob_bad, prob_good = special.betaincc(a, b, limit), special.betainc(a, b, limit)
+    # E[p; p > limit] is the mean times P(p > limit) under Beta(a + 1, b).
+    excess = mean * special.betaincc(a + 1, b, limit) - limit * prob_bad
+    return prob_bad, prob_good, excess, limit * prob_good - mean * special.betainc(a + 1, b, limit)
+
+
+def _lot_tails(
+    scenario: SequentialSamplingScenario, prior: BetaPrior
+) -> tuple[NDArray[np.float64], ...]:
+    """Return what :func:`_tails` does, of a finite lot."""
+    assert scenario.lot_size is not None
+    lot, n, limit = scenario.lot_size, scenario.max_samples, prior.limit
+    threshold = int(limit * lot)
+    while threshold / lot <= limit:
+        threshold += 1
+    while threshold > 0 and (threshold - 1) / lot > limit:
+        threshold -= 1
+    prob_bad, prob_good = tails(lot, n, threshold, prior.a, prior.b)
+    d = np.arange(n + 1)
+    excess, shortfall = (d / lot - limit) * prob_bad, (limit - d / lot) * prob_good
+    if lot > n:
+        # As for the Beta distribution: the next item is defective, and the others what they then are.
+        bad, good = tails(lot, n + 1, threshold, prior.a, prior.b)
+        mean = (lot - n) / lot * (prior.a + d) / (prior.a + prior.b + n)
+        excess, shortfall = excess + mean * bad[1:], shortfall - mean * good[1:]
+    return prob_bad, prob_good, excess, shortfall
+
+
 @njit(cache=True, error_model="numpy")
-def _average_back(known, a, b, max_samples, size):  # type: ignore[no-untyped-def]
-    """Return the means (3, size) on the lattice of what is known at n = lot_size, (3, lot_size + 1).
+def _average_back(last, a, b, size):  # type: ignore[no-untyped-def]
+    """Return the means (3, size) on the lattice of what is known in the last row, (3, max_samples + 1).
 
     A mean given the counts is a martingale: m(n, d) = P(defective) m(n+1, d+1) + P(not) m(n+1, d).
     """
-    result = np.empty((known.shape[0], size))
-    level = known.copy()
-    for n in range(known.shape[1] - 1, -1, -1):
-        if n < known.shape[1] - 1:
-            for d in range(n + 1):
-                p = (a + d) / (a + b + n)
-                for j in range(known.shape[0]):
-                    level[j, d] = p * level[j, d + 1] + (1.0 - p) * level[j, d]
-        if n <= max_samples:
-            start = n * (n + 1) // 2
-            result[:, start : start + n + 1] = level[:, : n + 1]
+    result = np.empty((last.shape[0], size))
+    level = last.copy()
+    for n in range(last.shape[1] - 1, -1, -1):
+        if n < last.shape[1] - 1:
+            average_row(level, n, a, b)
+        start = n * (n + 1) // 2
+        result[:, start : start + n + 1] = level[:, : n + 1]
     return result
+
+
+@njit(cache=True, error_model="numpy")
+def average_row(level, n, a, b):  # type: ignore[no-untyped-def]
+    """Turn the means given n + 1 items, (m, at least n + 2), into those given n, in place."""
+    for j in range(level.shape[0]):
+        for d in range(n + 1):
+            p = (a + d) / (a + b + n)
+            level[j, d] = p * level[j, d + 1] + (1.0 - p) * level[j, d]
