@@ -108,6 +108,11 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "sample cost": ("nodes.part_1.sample_cost", -1.0, r"part_1\.sample_cost = -1\.0: "),
     "max samples": ("nodes.part_1.max_samples", -1, r"part_1\.max_samples = -1: "),
     "unknown": ("nodes.part_1.sample_price", 1.0, r"'nodes\.part_1\.sample_price'; did you mean"),
+    "unknown shape": (
+        "nodes.part_1.defect_rate.c",
+        1.0,
+        r"unknown field 'nodes\.part_1\.defect_rate\.c'; .*Known: a, b",
+    ),
     "too many": (
         "nodes.part_2.max_samples",
         200,
