@@ -160,6 +160,34 @@ class PilotRunScenario(Scenario):
                 },
             },
         },
+        # A supplier is either good or hopeless, and has sent four initial samples; nothing can be built
+        # before the order.
+        "initial-samples": {
+            "price": 90.0,
+            "return_loss": 25.0,
+            "order_size": 1000,
+            "nodes": {
+                "board": {
+                    "defect_rate": 0.02,
+                    "purchase_cost": 12.0,
+                    "inspection_cost": 1.5,
+                },
+                "display": {
+                    "defect_rate": {"a": 0.5, "b": 4.0},
+                    "purchase_cost": 20.0,
+                    "inspection_cost": 8.0,
+                    "sample_cost": 24.0,
+                    "max_samples": 4,
+                },
+                "meter": {
+                    "children": ["board", "display"],
+                    "defect_rate": {"a": 2.0, "b": 38.0},
+                    "assembly_cost": 8.0,
+                    "inspection_cost": 6.0,
+                    "dismantle_cost": 9.0,
+                },
+            },
+        },
     }
 
     @model_validator(mode="after")
