@@ -28,6 +28,7 @@ from baselines.papers.cumcm_2024b_model import (
     readings_that_choose,
     with_rates,
 )
+from baselines.papers.cumcm_2024b_pilot import worths_of_certainty_equivalence
 from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
@@ -371,7 +372,7 @@ def _policies() -> list[PolicyWorth]:
         means = with_rates(scenario, posterior_means(scenario)[0])
         where, problem = f"Table 4, scenario {preset[-1]}", f"{preset} at E[p]"
         worths.append(worth_of_decision(where, problem, Decision.parse(f"{uncertain}, yes"), means))
-    return worths
+    return worths + worths_of_certainty_equivalence()
 
 
 def _worth_of_test(where: str, name: str, lines: SprtLines) -> PolicyWorth:

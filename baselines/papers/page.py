@@ -21,8 +21,9 @@ computed from the paper's own formulas, with a verdict that follows from compari
 Tables that hold only data are left out. Decisions are, in this order: inspect part 1, inspect part 2,
 inspect the product, dismantle a bad one. "What the published policies earn" is exact, in money: per
 delivered unit in the assembly problems `cumcm-…`, per lot in the inspection problems `aql10-rql20` and
-`weibull-30`, a day in the case study of yang-2010. Where a policy does not say what becomes of recovered
-parts, those not known to be good are inspected. The risks of sampling plans are exact too.
+`weibull-30`, a day in the case study of yang-2010, per order in the pilot runs `PilotRun-v0 …`. Where a
+policy does not say what becomes of recovered parts, those not known to be good are inspected. The risks
+of sampling plans are exact too.
 """
 
 

@@ -19,8 +19,8 @@ from qc_gym.pilot.dynamics import PLANS, Moments, plan_cost
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
 Sizes = tuple[int, int, int]
-_STEP, _LARGEST_STEP = 0.12, 0.05
-"""Steps of the outer rules on the logistic scale: over the root of a + b, and at most."""
+_STEP, _STEP_OF_ONE = 0.12, 0.002
+"""Steps of the outer rules on the logistic scale, times the root of a + b: of two parts, of one."""
 _REACH = 25.0
 """Beyond so far on the logistic scale, a rate is taken for 0, or one of 1 for this one."""
 _PANELS, _TABLE = 128, 4096
@@ -155,10 +155,11 @@ def perfect_value(beliefs: Beliefs) -> float:
     between plans, second order in the step.
     """
     one, two, product = beliefs.axes
+    step = _STEP_OF_ONE if one.is_known or two.is_known else _STEP
     cost = _perfect_cost(
         beliefs.scenario.record()[0],
-        _outer_rule(one),
-        _outer_rule(two),
+        _outer_rule(one, step),
+        _outer_rule(two, step),
         table := _inner_table(product),
         _panel_ends(table),
     )
@@ -166,7 +167,7 @@ def perfect_value(beliefs: Beliefs) -> float:
     return float(scenario.order_size * (scenario.price - cost))
 
 
-def _outer_rule(axis: Axis) -> tuple[Floats, Floats, Floats]:
+def _outer_rule(axis: Axis, step: float) -> tuple[Floats, Floats, Floats]:
     """Return p, 1 − p and the weights of an expectation over a rate before any test, each (m,).
 
     The trapezoidal rule under Beta(a, b − 1), with (1 − p) f(p) for f; what is beyond ``_REACH`` is added
@@ -176,7 +177,7 @@ def _outer_rule(axis: Axis) -> tuple[Floats, Floats, Floats]:
     if not isinstance(rate, BetaRate):
         return np.array([rate]), np.array([1.0 - rate]), np.ones(1)
     a, b = rate.a, rate.b - 1.0
-    step = min(_LARGEST_STEP, _STEP / np.sqrt(a + b + 1.0))
+    step /= np.sqrt(max(a + b + 1.0, 6.0))
     t = np.arange(-np.ceil(_REACH / step), np.ceil(_REACH / step) + 1.0) * step
     log_p, log_good = -np.logaddexp(0.0, -t), -np.logaddexp(0.0, t)
     weights = step * np.exp(a * log_p + b * log_good - betaln(a, b))

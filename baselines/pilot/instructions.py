@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from baselines.pilot.lattice import Lattice
 from qc_gym.pilot.dynamics import COMMIT
-from qc_gym.pilot.plans import in_words
 from qc_gym.pilot.scenario import PilotRunScenario
 
 
@@ -43,7 +42,7 @@ def instructions(lattice: Lattice) -> str:
     lines = [f"Expected {lattice.value:.4f}, of which the pilot run gains {gain:.4f}."]
     runs = reached_runs(lattice)
     if not runs:
-        lines.append(f"No test: {in_words(scenario, int(lattice.actions[0]))}.")
+        lines.append(f"No test: {scenario.action_names[int(lattice.actions[0])]}.")
     number = {run.row: i for i, run in enumerate(runs, 1)}
     for run in runs:
         name = scenario.order[run.node]
@@ -147,7 +146,7 @@ def _ending(scenario: PilotRunScenario, leaving: Exit, number: dict[int, int]) -
     fewest, most = leaving.defective
     found = f"at most {most}" if fewest == 0 < most else _range(fewest, most)
     if leaving.action >= COMMIT:
-        then = in_words(scenario, leaving.action)
+        then = scenario.action_names[leaving.action]
     else:
         then = f"go on with {number[leaving.row]}"
     return f"{_range(*leaving.tested)} tested, {found} defective: {then}"

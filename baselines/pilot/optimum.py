@@ -22,7 +22,6 @@ from baselines.pilot.reference import designs
 from qc_gym.core.policy import Player
 from qc_gym.pilot.dynamics import COMMIT
 from qc_gym.pilot.env import PilotRunEnv
-from qc_gym.pilot.plans import in_words
 from qc_gym.pilot.scenario import PilotRunScenario
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
     def describe_action(self, row: int, action: int) -> str:
         """Return what an action does in a state, in words."""
         done = action if self.model.allowed[row, action] else COMMIT
-        return in_words(self.scenario, done)
+        return self.scenario.action_names[done]
 
     def instructions(self) -> str:
         """Return the optimum as steps: what to test, up to which counts, and what follows from them."""

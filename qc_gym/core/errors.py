@@ -120,6 +120,10 @@ def _node(schema: Mapping[str, Any], path: Sequence[int | str]) -> Mapping[str, 
         if "oneOf" in node and "discriminator" in node:
             node = {"$ref": node["discriminator"]["mapping"].get(part, "")}
             continue
+        if "oneOf" in node:  # told apart by what is given: only one of them has fields
+            kinds = (_resolve(schema, kind) for kind in node["oneOf"])
+            node = next((kind for kind in kinds if "properties" in kind), {})
+            continue
         each = node.get("items") or node.get("additionalProperties") or {}
         node = node.get("properties", {}).get(part, each)
     return node

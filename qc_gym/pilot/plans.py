@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from qc_gym.pilot.dynamics import COMMIT, DISMANTLE, INSPECT_1, INSPECT_2, INSPECT_PRODUCT
-
-if TYPE_CHECKING:
-    from qc_gym.pilot.scenario import PilotRunScenario
+from qc_gym.pilot.dynamics import DISMANTLE, INSPECT_1, INSPECT_2, INSPECT_PRODUCT, PLANS
 
 
 class Plan(NamedTuple):
@@ -32,12 +29,11 @@ class Plan(NamedTuple):
         return f"{inspection}, {'dismantle' if self.dismantle else 'scrap'} what fails"
 
 
-def in_words(scenario: PilotRunScenario, action: int) -> str:
-    """Return an action in words, with the scenario's names."""
-    if action >= COMMIT:
-        return f"commit: {Plan.of(action - COMMIT).words(scenario.order)}"
-    return f"test {scenario.order[action]}"
-
-
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def action_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what each action does, in words; ``names`` are those of part 1, part 2 and the product."""
+    plans = (f"commit: {Plan.of(number).words(names)}" for number in range(PLANS))
+    return *(f"test {name}" for name in names), *plans

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from qc_gym.core.picture import paint
 from qc_gym.pilot.dynamics import NO_TEST, NODES, PLANS, moments_at, order_profit
-from qc_gym.pilot.plans import Plan, in_words
+from qc_gym.pilot.plans import Plan
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
 SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
@@ -119,7 +119,7 @@ def _lines(moment: Moment) -> list[str]:
         _account(-moment.spent),
     ]
     if moment.advice is not None:
-        lines.append(f"policy: {in_words(scenario, moment.advice)}")
+        lines.append(f"policy: {scenario.action_names[moment.advice]}")
     return lines
 
 

@@ -16,8 +16,8 @@ from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.pilot.dynamics import KERNEL, NODES, NUM_ACTIONS, SCENARIO
-from qc_gym.pilot.plans import in_words
+from qc_gym.pilot.dynamics import KERNEL, NODES, SCENARIO
+from qc_gym.pilot.plans import action_names
 
 MAX_STATES = 2_500_000
 """Most combinations of counts of a scenario: the optimum has a value for each."""
@@ -160,6 +160,34 @@ class PilotRunScenario(Scenario):
                 },
             },
         },
+        # A supplier is either good or hopeless, and has sent four initial samples; nothing can be built
+        # before the order.
+        "initial-samples": {
+            "price": 90.0,
+            "return_loss": 25.0,
+            "order_size": 1000,
+            "nodes": {
+                "board": {
+                    "defect_rate": 0.02,
+                    "purchase_cost": 12.0,
+                    "inspection_cost": 1.5,
+                },
+                "display": {
+                    "defect_rate": {"a": 0.5, "b": 4.0},
+                    "purchase_cost": 20.0,
+                    "inspection_cost": 8.0,
+                    "sample_cost": 24.0,
+                    "max_samples": 4,
+                },
+                "meter": {
+                    "children": ["board", "display"],
+                    "defect_rate": {"a": 2.0, "b": 38.0},
+                    "assembly_cost": 8.0,
+                    "inspection_cost": 6.0,
+                    "dismantle_cost": 9.0,
+                },
+            },
+        },
     }
 
     @model_validator(mode="after")
@@ -208,14 +236,14 @@ class PilotRunScenario(Scenario):
         return math.prod((n + 1) * (n + 2) // 2 for n in (x.max_samples for x in self.in_order))
 
     @property
-    def action_names(self) -> tuple[str, ...]:
-        """What each action does."""
-        return tuple(in_words(self, action) for action in range(NUM_ACTIONS))
-
-    @property
     def kernel(self) -> Kernel:
         """The compiled world of the pilot run; the same for every scenario."""
         return KERNEL
+
+    @cached_property
+    def action_names(self) -> tuple[str, ...]:
+        """What each action does, in words."""
+        return action_names(self.order)
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""

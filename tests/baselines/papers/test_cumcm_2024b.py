@@ -8,6 +8,7 @@ from itertools import product
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy.special import roots_jacobi
 
 import baselines
 from baselines import papers
@@ -24,8 +25,13 @@ from baselines.papers.cumcm_2024b_model import (
     printed_profits,
     with_rates,
 )
+from baselines.papers.cumcm_2024b_pilot import without_tests
 from baselines.papers.two_parts import CASES, DECISIONS, Decision, case_of, scenario_of
+from baselines.pilot import value_of_information
 from baselines.sampling import sprt_policy
+from qc_gym.core.record import validated
+from qc_gym.pilot.dynamics import moments_at, order_profit
+from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
 NAME = "cumcm-2024b-report-zh"
 ALL = Decision(True, True, True, True)
@@ -315,3 +321,48 @@ def test_table_4() -> None:
     # The product's inspection, said to become worth it at E[p] in scenario 4, is so at p already.
     assert table["scenario 4, at p, decisions"].ours == table["scenario 4, at E[p], decisions"].ours
     assert str(table["scenario 4, at p, decisions"].ours).endswith("yes")
+
+
+# --- certainty equivalence --------------------------------------------------------------------
+
+
+def test_what_certainty_equivalence_loses() -> None:
+    worths = [one for one in papers.ledger(NAME).policies if one.where.startswith("Section 4.3")]
+    losses = {one.problem: one.regret for one in worths}
+    assert len(losses) == 12
+    for preset in CASES:
+        scenario = without_tests(preset)
+        profits, expected = at_means_and_expected(scenario)
+        loss = expected.max() - expected[profits.argmax()]
+        assert losses[f"{preset}, posteriors of 100, no test"] == pytest.approx(loss, abs=1e-8)
+        value = value_of_information(
+            validated(PilotRunScenario, PilotRunScenario.presets[preset], "")
+        )
+        loss = value.sequential - value.certainty_equivalent
+        assert losses[f"PilotRun-v0 {preset}"] == pytest.approx(loss, abs=1e-8)
+    # Only in scenario 6 is another plan best in expectation than at the mean rates.
+    assert [name[:7] for name, loss in losses.items() if "100" in name and loss > 1e-6] == [
+        "cumcm-6"
+    ]
+
+
+def at_means_and_expected(scenario: PilotRunScenario) -> tuple[np.ndarray, np.ndarray]:
+    """Return the profits of the sixteen plans at the mean rates, and expected by quadrature."""
+    rules, means, record = [], [], scenario.record()[0]
+    for node in scenario.in_order:
+        rate = node.defect_rate
+        assert isinstance(rate, BetaRate)
+        nodes, weights = roots_jacobi(8, rate.b - 1.0, rate.a - 1.0)
+        rules.append((0.5 * (nodes + 1.0), weights / weights.sum()))
+        means.append(rate.a / (rate.a + rate.b))
+
+    def profits(rates: tuple[float, ...]) -> np.ndarray:
+        moments = moments_at(*rates)
+        return np.array([order_profit(record, plan, moments) for plan in range(16)])
+
+    points = product(*(rule[0] for rule in rules))
+    weights = product(*(rule[1] for rule in rules))
+    expected = sum(
+        math.prod(weight) * profits(rates) for rates, weight in zip(points, weights, strict=True)
+    )
+    return profits(tuple(means)), np.asarray(expected)

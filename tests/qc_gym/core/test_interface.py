@@ -24,6 +24,7 @@ from qc_gym.core.env import OBSERVATIONS, QCEnv
 from qc_gym.core.errors import ScenarioError
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage_control.scenario import KStageControlScenario
+from qc_gym.pilot.scenario import PilotRunScenario
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -79,6 +80,11 @@ RANGES: dict[str, Any] = {
         "levels": {"choices": [[0.03, 0.2], [0.05, 0.3], [0.01, 0.1]]},
         "changeover_cost": {"low": 0.0, "high": 1.0},
         "days": {"low": 3, "high": 9},
+    },
+    "qc_gym/PilotRun-v0": {
+        **PilotRunScenario.presets["new-supplier"],
+        "price": {"low": 60.0, "high": 120.0},
+        "order_size": {"choices": [50, 500, 5000]},
     },
 }
 CLOSES = {
