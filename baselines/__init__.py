@@ -20,6 +20,7 @@ from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
 from baselines.core.model import TabularModel
 from baselines.core.optimum import Optimum
+from baselines.core.plan import Fact, Plan
 from baselines.core.policy import TabularPolicy
 from baselines.core.problem import Problem, problem_of
 from baselines.core.process import DecisionProcess
@@ -39,11 +40,13 @@ __all__ = [
     "Certificate",
     "DecisionProcess",
     "Disagreement",
+    "Fact",
     "Family",
     "ImproperPolicyError",
     "NoPlanError",
     "Optimum",
     "OracleError",
+    "Plan",
     "Policy",
     "Reference",
     "References",
@@ -56,8 +59,8 @@ __all__ = [
     "disagreements",
     "evaluate",
     "figures",
-    "instructions",
     "model",
+    "plan",
     "reference_policies",
     "score",
     "simulate",
@@ -284,9 +287,17 @@ def figures(
     return problem.optimum.figures(players)
 
 
-def instructions(env: Any, *, scenario: Any = None, observation: str | None = None) -> str:
-    """Return the optimum in words, as a person on the line can follow it."""
-    return solve(env, scenario=scenario, observation=observation).instructions()
+def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> Plan:
+    """Return the optimum as a table for the shop floor, which a person on the line can follow.
+
+    Its rows are given as ``.text()``, ``.csv()``, ``.json()`` and ``.html()``, a card to print.
+
+    Parameters
+    ----------
+    env, scenario, observation
+        As for :func:`solve`.
+    """
+    return solve(env, scenario=scenario, observation=observation).plan()
 
 
 def _arena(problem: Problem, episodes: int) -> Any:

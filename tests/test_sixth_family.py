@@ -41,17 +41,18 @@ print(round(score.regret, 12), score.exact, references.describe("trusting"))
 print(baselines.certify(single_item.ID, episodes=10_000).simulation.episodes)
 print(list(baselines.figures(single_item.ID, {"trusting": references["trusting"]})))
 print([row.state for row in baselines.disagreements(single_item.ID, references["trusting"])])
-print(baselines.instructions(single_item.ID))
+print(baselines.plan(single_item.ID).csv())
 """
     )
     lines = printed.splitlines()
     assert lines[0] == f"6.0 {0.999 * 10 - 0.001 * 20}"
     assert lines[1] == "5.0 True uses it as it is"
     assert lines[2:5] == ["10000", "['inspects']", "['the item is not inspected']"]
-    assert lines[5:] == [
-        "the item is not inspected: inspect",
-        "the item is good: use",
-        "the item is bad: discard",
+    assert lines[5:9] == [
+        "where,do",
+        "the item is not inspected,inspect",
+        "the item is good,use",
+        "the item is bad,discard",
     ]
 
 

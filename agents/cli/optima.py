@@ -89,7 +89,7 @@ def solve(
             say(f"certified between    {solution.lower:.8f} and {solution.upper:.8f}")
         _print_certificate(certificate)
         say()
-        say(baselines.instructions(made))
+        say(baselines.plan(made).text())
     return _status(certificate)
 
 

@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyArrowPatch
 
-from baselines.assembly.instructions import (
+from baselines.assembly.model import AssemblyPolicy
+from baselines.assembly.plan import (
     action_in_words,
     reached_steps,
     state_in_words,
     successors,
 )
-from baselines.assembly.model import AssemblyPolicy
 from baselines.core.solver import evaluate
 from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.dynamics import BAD

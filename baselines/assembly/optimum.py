@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from baselines.assembly.instructions import action_in_words, instructions, state_in_words
 from baselines.assembly.model import model
+from baselines.assembly.plan import action_in_words, plan, state_in_words
 from baselines.assembly.reference import designs
 from baselines.core.family import Family
+from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.env import AssemblyEnv
@@ -34,9 +35,9 @@ class AssemblyOptimum(TabularOptimum[AssemblyScenario]):
         """Return what an answer does in a state, in words."""
         return action_in_words(self.model, row, action)
 
-    def instructions(self) -> str:
-        """Return the optimum as numbered steps."""
-        return instructions(self)
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
+        return plan(self)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return the diagram of the optimum's steps."""

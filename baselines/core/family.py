@@ -6,7 +6,7 @@ scenario. All else is asked of the :class:`~baselines.core.optimum.Optimum` that
 gaps, references, words and pictures.
 
 To add a family with tables: subclass :class:`~baselines.core.tabular.TabularOptimum` with ``designs``,
-``describe_state``, ``describe_action``, ``instructions`` and ``figures``, and give
+``describe_state``, ``describe_action``, ``plan`` and ``figures``, and give
 
     def solve(scenario: CoinScenario, observation: str = "belief") -> CoinOptimum:
         return CoinOptimum.of(model(scenario, observation))

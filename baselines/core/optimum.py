@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from baselines.core.certificate import Certificate
 from baselines.core.disagreements import Disagreement
 from baselines.core.model import ScenarioT_co
+from baselines.core.plan import Plan
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from qc_gym.core.policy import DesignedPolicy, Player
@@ -109,8 +110,8 @@ class Optimum(ABC, Generic[ScenarioT_co]):
         """Return the policies that a practitioner would use."""
 
     @abstractmethod
-    def instructions(self) -> str:
-        """Return the optimum in words, as a person on the line can follow it."""
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
 
     @abstractmethod
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:

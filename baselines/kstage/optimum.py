@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from baselines.core.family import Family
+from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.kstage.model import model
-from baselines.kstage.reference import designs, in_words, instructions
+from baselines.kstage.plan import plan
+from baselines.kstage.reference import designs, in_words
 from qc_gym.core.policy import Player
 from qc_gym.kstage.env import KStageEnv
 from qc_gym.kstage.scenario import KStageScenario
@@ -33,9 +35,9 @@ class KStageOptimum(TabularOptimum[KStageScenario]):
         """Return how many stages are run, in words."""
         return in_words(action)
 
-    def instructions(self) -> str:
-        """Return the best K, and the table by which it is the best."""
-        return instructions(self)
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
+        return plan(self)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return the costs by the number of stages."""

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from baselines.core.family import Family
+from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.kstage.reference import in_words
-from baselines.kstage_control.instructions import instructions
 from baselines.kstage_control.model import model
+from baselines.kstage_control.plan import plan
 from baselines.kstage_control.reference import designs
 from qc_gym.core.policy import Player
 from qc_gym.kstage_control.env import KStageControlEnv
@@ -28,7 +29,7 @@ class KStageControlOptimum(TabularOptimum[KStageControlScenario]):
         return designs(self.model)
 
     def describe_state(self, row: int) -> str:
-        """Return a state in words; days are counted from 1, as in the instructions."""
+        """Return a state in words; days are counted from 1, as in the plan."""
         state = self.model.states[row]
         yesterday = in_words(int(state["stages"]))
         return f"day {state['day'] + 1}, level {state['level']}, {yesterday} yesterday"
@@ -37,9 +38,9 @@ class KStageControlOptimum(TabularOptimum[KStageControlScenario]):
         """Return how many stages are run, in words."""
         return in_words(action)
 
-    def instructions(self) -> str:
-        """Return the optimum as tables of K by today's level and yesterday's K."""
-        return instructions(self)
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
+        return plan(self)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return maps of the K of each policy."""

@@ -117,10 +117,11 @@ def worst_regrets(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def marks(first, begin, switches, stay, demand, yield_in, yield_out):  # type: ignore[no-untyped-def]
-    """Return beliefs between which cells are not joined, and their number: where actions change soon.
+    """Return beliefs between which cells are not joined, their weights, and how many: actions change soon.
 
-    (size, found, MAX_MARKS), ascending. The switches of (n, k), and the beliefs from which a result leads
-    to a mark of what follows, those first that the likeliest results lead to.
+    (size, found, MAX_MARKS), ascending; the weight is the chance that it comes to that. The switches of
+    (n, k), and the beliefs from which a result leads to a mark of what follows, those first that the
+    likeliest results lead to.
     """
     size, found = first.shape
     places, weights = np.empty((size, found, MAX_MARKS)), np.empty((size, found, MAX_MARKS))
@@ -154,7 +155,7 @@ def marks(first, begin, switches, stay, demand, yield_in, yield_out):  # type: i
             number[n, k] = len(kept)
             places[n, k, : len(kept)] = beliefs[:count][kept]
             weights[n, k, : len(kept)] = weight[:count][kept]
-    return places, number
+    return places, weights, number
 
 
 @njit(cache=True, error_model="numpy")

@@ -120,12 +120,12 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule) -> Evaluation:
     lot = bounds.lot
     low, high, _ = reach(*lot.numbers[:4])
     regrets = worst_regrets(*rule.tables, low, high, *lot.numbers, *bounds.tables)
-    near = marks(*rule.tables, *lot.numbers[:4])
+    places, _, number = marks(*rule.tables, *lot.numbers[:4])
     found = Evaluation(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
     while found.tolerance > _TOLERANCE * found.costs[-1] or np.isinf(found.tolerance):
-        costs, tolerance, decisions, is_whole = follow_beliefs(  # type: ignore[call-arg]
-            *rule.tables, *near, regrets, size, most, *lot.numbers, *bounds.tables
+        costs, tolerance, decisions, is_whole = follow_beliefs(
+            *rule.tables, places, number, regrets, size, most, *lot.numbers, *bounds.tables
         )
         if not is_whole:
             break

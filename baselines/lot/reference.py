@@ -1,4 +1,4 @@
-"""The policies that a plant would use, and the optimum in words."""
+"""The policies that a plant would use, and those of the paper."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from numpy.typing import NDArray
 from baselines.core.references import Reference
 from baselines.lot.paper import LastResult, PaperAlgorithm
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
-from baselines.lot.sizes import fixed_cost
-from qc_gym.lot.scenario import DiscreteWeibullShift, GeometricShift, InspectOrStopScenario
+from qc_gym.lot.scenario import InspectOrStopScenario
 
 if TYPE_CHECKING:
     from baselines.lot.solution import LotOptimum
 
 Designed = tuple[LotPolicy, Mapping[str, Any]]
-_RARE = 1e-6
-_LINES = 12
 
 
 def designs(optimum: LotOptimum) -> dict[str, Reference]:
@@ -108,73 +105,3 @@ def best_size(optimum: LotOptimum, rule: Callable[[int], NDArray[np.float64]]) -
     if scenario.lot_size is not None:
         return scenario.lot_size
     return int(optimum.costs_by_size(rule(scenario.longest_lot)).argmin())
-
-
-def instructions(optimum: LotOptimum) -> str:
-    """Return the optimum as a foreman's table: how much to produce, and when to stop inspecting.
-
-    The probability that decides is worked out by the rule stated; a line for some of the numbers of
-    units inspected (all of them in short lots) gives the answer for every number found conforming that
-    can have come by then.
-    """
-    scenario, size = optimum.scenario, optimum.best_size
-    lines = []
-    if scenario.lot_size is None:
-        lines.append(f"Produce a lot of {size} units.")
-    if size == 0:
-        return "\n".join([*lines, "Nothing is inspected."])
-    lines += _belief_in_words(optimum)
-    thresholds = optimum.thresholds(size)
-    comes = optimum.sizes.chances(size) > _RARE
-    for n in np.unique(np.linspace(0, size - 1, _LINES).astype(int)):
-        found = np.flatnonzero(comes[n])
-        if len(found):
-            lines.append(f"  {n} inspected: {_words(thresholds[n], found)}")
-    lines.append(f"A demand that is met ends the inspection. Expected cost {-optimum.value:.4f}.")
-    fixed = fixed_cost(scenario, size)
-    if fixed:
-        lines[-1] += f" Of this, {fixed:.4f} is spent whatever is inspected."
-    return "\n".join(lines)
-
-
-def _belief_in_words(optimum: LotOptimum) -> list[str]:
-    """Return how the probability that decides is worked out, and what it decides."""
-    scenario = optimum.scenario
-    survival, yield_in, yield_out = scenario.survival, scenario.yield_in, scenario.yield_out
-
-    def after(chance_in: float, chance_out: float) -> str:
-        return f"{chance_in:.4g} p / ({chance_in:.4g} p + {chance_out:.4g} (1 - p))"
-
-    return [
-        "Inspect in the order of production. Let p be the probability that the next unit was produced "
-        f"in control, {survival[1]:.4g} for the first. After a conforming unit p becomes "
-        f"{after(yield_in, yield_out)}, after a nonconforming one "
-        f"{after(1.0 - yield_in, 1.0 - yield_out)}, and then times F(n + 1) / F(n) after n units "
-        f"inspected, the chance that the process stayed in control; {_survival_in_words(scenario)}.",
-        "Before each unit, by the conforming ones found so far: go on, stop, or go on if p is at least "
-        "the number given.",
-    ]
-
-
-def _survival_in_words(scenario: InspectOrStopScenario) -> str:
-    shift = scenario.shift
-    if isinstance(shift, DiscreteWeibullShift):
-        return f"F(j) = {shift.q:.6g}^(j^{shift.beta:.6g})"
-    if isinstance(shift, GeometricShift):
-        return f"F(j) = {1.0 - shift.hazard:.6g}^j"
-    return "F(j) is the j-th number of the table of survival"
-
-
-def _words(thresholds: NDArray[np.float64], found: NDArray[np.int64]) -> str:
-    """Return what to do for every number found, in words; neighbours that do the same together."""
-    rules: list[tuple[str, int, int]] = []  # what to do, from, to
-    for k in found.tolist():
-        threshold = thresholds[k]
-        number = f"{threshold:.3f}" if threshold >= 0.01 else f"{threshold:.2g}"
-        rule = "stop" if threshold > 1.0 else number if threshold > 0.0 else "go on"
-        begin = rules.pop()[1] if rules and rules[-1][0] == rule else k
-        rules.append((rule, begin, k))
-    if len(rules) == 1:
-        return rules[0][0]
-    numbers = (str(low) if low == high else f"{low} to {high}" for _, low, high in rules)
-    return ", ".join(f"{of} found: {rule[0]}" for of, rule in zip(numbers, rules, strict=True))

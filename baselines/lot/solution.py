@@ -21,6 +21,7 @@ from baselines.core.certificate import (
 from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
 from baselines.core.optimum import Optimum
+from baselines.core.plan import Plan
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from baselines.lot.belief import reach
@@ -33,9 +34,10 @@ from baselines.lot.evaluation import (
     evaluate_beliefs,
     evaluate_results,
 )
+from baselines.lot.plan import plan
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.probe import probe
-from baselines.lot.reference import designs, instructions
+from baselines.lot.reference import designs
 from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import Player
@@ -264,9 +266,9 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         """Return ``random``, ``best_constant`` and the policies of practice and of the paper."""
         return References(designs(self))
 
-    def instructions(self) -> str:
-        """Return the optimum as a foreman's table."""
-        return instructions(self)
+    def plan(self) -> Plan:
+        """Return the optimum as a card that a foreman follows by counting."""
+        return plan(self)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return the thresholds, the averaged belief and the total costs."""

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from baselines.core.certificate import ROUNDING, OracleError
 from baselines.core.family import Family
+from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.solver import Solution
 from baselines.core.tabular import TabularOptimum
 from baselines.pilot.information import ValueOfInformation, value_of_information
-from baselines.pilot.instructions import counts_in_words, instructions
 from baselines.pilot.lattice import Lattice
 from baselines.pilot.model import PilotModel, PilotPolicy, lattice_rows, model
+from baselines.pilot.plan import counts_in_words, plan
 from baselines.pilot.reference import designs
 from qc_gym.core.policy import Player
 from qc_gym.pilot.dynamics import COMMIT
@@ -112,9 +113,9 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
         done = action if self.model.allowed[row, action] else COMMIT
         return self.scenario.action_names[done]
 
-    def instructions(self) -> str:
-        """Return the optimum as steps: what to test, up to which counts, and what follows from them."""
-        return instructions(self.lattice)
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
+        return plan(self.lattice)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return the value of information against the order's size, and what each policy does."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from baselines.core.family import Family
+from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.model import model
-from baselines.sampling.reference import designs, instructions
+from baselines.sampling.plan import plan
+from baselines.sampling.reference import designs
 from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import CONFORMING, DEFECTIVE
 from qc_gym.sampling.env import SequentialSamplingEnv
@@ -38,9 +40,9 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
         """Return an action in words."""
         return self.model.scenario.action_names[action]
 
-    def instructions(self) -> str:
-        """Return the optimum as an inspector's table."""
-        return instructions(self)
+    def plan(self) -> Plan:
+        """Return the optimum as a table for the shop floor."""
+        return plan(self)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return maps of decisions and regret over (n, d), and the operating characteristics."""

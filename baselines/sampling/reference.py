@@ -14,9 +14,8 @@ from scipy import special
 from baselines.core.policy import TabularPolicy, tabulate
 from baselines.core.problem import problem_of
 from baselines.core.references import NoPlanError, Reference
-from baselines.core.solver import evaluate
 from baselines.core.tabular import TabularOptimum
-from baselines.sampling.characteristics import Risks, lattice_counts, table_from_boundaries
+from baselines.sampling.characteristics import Risks, table_from_boundaries
 from baselines.sampling.least_sample_test import least_sample_test
 from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.plans import (
@@ -29,7 +28,6 @@ from baselines.sampling.plans import (
     sprt_lines,
 )
 from qc_gym.core.policy import Player
-from qc_gym.sampling.dynamics import ACCEPT, REJECT
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
 
 _RARE = 1e-6
@@ -185,52 +183,6 @@ def boundary_policy(
     actions = table_from_boundaries(acceptance_numbers, rejection_numbers)
     split = tables.num_states // len(actions)
     return TabularPolicy.of(tables, np.repeat(actions.astype(np.int64), split))
-
-
-def instructions(optimum: TabularOptimum[SequentialSamplingScenario]) -> str:
-    """Return the optimum as an inspector's table: when to accept and when to reject.
-
-    A line for each stretch of n over which the two numbers stay the same, as far as more than one
-    lot in a million comes.
-    """
-    tables = optimum.model
-    most = tables.scenario.max_samples
-    split = tables.num_states * 2 // ((most + 1) * (most + 2))
-    n, _ = lattice_counts(most)
-    visits = evaluate(tables, optimum.policy.probabilities).occupancy.reshape(-1, split)
-    last = int(np.flatnonzero(np.bincount(n, visits.sum(axis=1)) > _RARE).max())
-    inspecting = evaluate(tables, np.zeros(tables.num_states, np.int64)).occupancy
-    possible = inspecting.reshape(-1, split).sum(axis=1) > 0
-    actions = np.where(possible, optimum.policy.actions[::split], -1)
-    rules = [_rule(actions[n == i]) for i in range(last + 1)]
-    lines = ["Inspect one item after another. After n items with d defectives:"]
-    begin = 0
-    for i in range(1, last + 2):
-        if i > last or rules[i] != rules[begin]:
-            span = f"n = {begin}" if i - 1 == begin else f"n = {begin} to {i - 1}"
-            lines.append(f"  {span}: {rules[begin]}")
-            begin = i
-    if last < most:
-        lines.append(f"Fewer than one lot in a million needs more than {last} items.")
-    return "\n".join(lines)
-
-
-def _rule(actions: NDArray[np.int64]) -> str:
-    """Return the decision at one n in words, from the actions at d = 0, …, n; −1 is impossible."""
-    possible = np.flatnonzero(actions >= 0)
-    accepts, rejects = np.flatnonzero(actions == ACCEPT), np.flatnonzero(actions == REJECT)
-    if len(accepts) == len(possible):
-        return "accept"
-    if len(rejects) == len(possible):
-        return "reject"
-    parts = []
-    if len(accepts):
-        parts.append(f"accept if d ≤ {accepts.max()}")
-    if len(rejects):
-        parts.append(f"reject if d ≥ {rejects.min()}")
-    if len(accepts) + len(rejects) < len(possible):
-        parts.append("else inspect one more" if parts else "inspect one more")
-    return ", ".join(parts)
 
 
 def risks(

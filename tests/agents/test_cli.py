@@ -120,7 +120,7 @@ def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[st
     assert main([*command, "--episodes", "2000"]) == 0
     text = capsys.readouterr().out
     assert f"{optimum.value:.8f}" in text
-    assert baselines.instructions(env) in text
+    assert baselines.plan(env).text().strip() in text
 
 
 def test_score_of_the_reference_policies(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:

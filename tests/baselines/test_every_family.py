@@ -40,7 +40,7 @@ def test_the_optimum_is_certified_and_nothing_beats_it(env_id: str) -> None:
 @EVERY
 def test_the_optimum_is_told_in_words_and_pictures(env_id: str) -> None:
     env = gym.make(env_id)
-    assert len(baselines.instructions(env).splitlines()) > 1
+    assert len(baselines.plan(env).text().splitlines()) > 1
     policy = LastAction(int(env.action_space.n))  # type: ignore[attr-defined]
     assert baselines.figures(env, {"last": policy})
 

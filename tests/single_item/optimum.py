@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from baselines import Family, Reference, TabularModel, TabularOptimum
+from baselines import Fact, Family, Plan, Reference, TabularModel, TabularOptimum
 from baselines.core.policy import constant_policy
 from qc_gym.core.policy import Player
 from single_item.dynamics import INSPECT, KERNEL, USE
@@ -62,10 +62,17 @@ class SingleItemOptimum(TabularOptimum[SingleItemScenario]):
     def describe_action(self, row: int, action: int) -> str:
         return self.scenario.action_names[action]
 
-    def instructions(self) -> str:
-        return "\n".join(
-            f"{self.describe_state(row)}: {self.describe_action(row, int(action))}"
-            for row, action in enumerate(self.policy.actions)
+    def plan(self) -> Plan:
+        return Plan(
+            title="What to do with the item",
+            facts=(Fact("expected gain", self.value, "money"),),
+            guidance=(),
+            columns={"where": "what is known of the item", "do": "what to do"},
+            rows=tuple(
+                {"where": self.describe_state(row), "do": self.describe_action(row, int(action))}
+                for row, action in enumerate(self.policy.actions)
+            ),
+            scenario=self.scenario.model_dump(mode="json"),
         )
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:

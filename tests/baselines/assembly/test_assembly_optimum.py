@@ -1,5 +1,7 @@
 """The optimum of assembly trees: published values, the Bellman equation, simulation, words."""
 
+import re
+
 import gymnasium as gym
 import pytest
 
@@ -56,9 +58,8 @@ def test_known_optima_with_discarding(preset: str, value: float) -> None:
 
 
 def test_discarding_is_told_in_words() -> None:
-    assert "throw it away untested" in baselines.instructions(
-        gym.make(ID, scenario="cumcm-5-discard")
-    )
+    rows = baselines.plan(ID, scenario="cumcm-5-discard").rows
+    assert "throw it away untested" in {row["do"] for row in rows}
 
 
 @pytest.mark.parametrize("max_blind_failures", [0, 1])
@@ -145,9 +146,12 @@ def test_the_model_holds_what_the_environment_shows() -> None:
             observation, info = env.reset()
 
 
-def test_instructions_name_every_decision() -> None:
-    text = baselines.instructions(gym.make(ID, scenario="cumcm-3"))
-    assert "The best static policy earns 16.5889; feedback is worth 0.0644." in text
+def test_the_plan_names_every_decision() -> None:
+    plan = baselines.plan(ID, scenario="cumcm-3")
+    facts = {fact.name: fact.value for fact in plan.facts}
+    assert facts["profit of the best static policy"] == pytest.approx(16.5889, abs=5e-5)
+    assert facts["worth of feedback"] == pytest.approx(0.0644, abs=5e-5)
+    text = plan.text()
     for words in (
         "part_1",
         "part_2",
@@ -157,3 +161,15 @@ def test_instructions_name_every_decision() -> None:
         "inspect it",
     ):
         assert words in text
+
+
+@pytest.mark.parametrize("preset", AssemblyScenario.presets)
+def test_steps_of_the_plan_lead_to_steps(preset: str) -> None:
+    optimum = baselines.solve(ID, scenario=preset)
+    assert isinstance(optimum, baselines.TabularOptimum)
+    rows = baselines.plan(ID, scenario=preset).rows
+    assert [row["step"] for row in rows] == list(range(1, len(rows) + 1))
+    named = {int(number) for row in rows for number in re.findall(r"→ (\d+)", row["then"])}
+    assert named | {1} == set(range(1, len(rows) + 1))
+    times = sum(row["times"] for row in rows)
+    assert times == pytest.approx(optimum.evaluation.expected_length, rel=1e-9)

@@ -125,20 +125,27 @@ def test_every_drawn_plant_is_solved() -> None:
     assert len(best) > 1
 
 
-def test_instructions_are_the_papers_table() -> None:
-    lines = baselines.instructions(gym.make(ID, scenario="blu-2010")).splitlines()
-    assert lines[0] == "Run 1 stage: 5,778.87 a day, 148.65 less than the next best."
-    assert [line.split()[0] for line in lines[3:]] == list("0123456")
-    assert lines[4].split() == [
-        "1", "0.8050%", "0.7464%", "0.6966%", "5,449.3", "4,800.0", "363.3", "615.6", "813.5",
-        "5,778.9", "best",
-    ]  # fmt: skip
-    assert sum("best" in line for line in lines[3:]) == 1
+def test_the_plan_is_the_papers_table() -> None:
+    plan = baselines.plan(ID, scenario="blu-2010")
+    facts = {fact.name: fact.value for fact in plan.facts}
+    assert facts["stages to run"] == 1
+    assert facts["cost a day"] == pytest.approx(5778.87, abs=5e-3)
+    assert facts["less than the next best"] == pytest.approx(148.65, abs=5e-3)
+    assert [row["K"] for row in plan.rows] == list(range(7))
+    assert [row["do"] for row in plan.rows] == [None, "run", None, None, None, None, None]
+    row = plan.rows[1]
+    printed = {"p_K": 0.80500, "p_E": 0.7464, "AOQ": 0.6966}  # percent
+    for name, value in printed.items():
+        assert 100 * row[name] == pytest.approx(value, abs=5e-5)
+    printed = {"N_E": 5449.3, "NIN1": 4800.0, "NIN2": 363.3, "NIN3": 615.6, "NRW": 813.5}
+    for name, value in printed.items():
+        assert row[name] == pytest.approx(value, abs=0.05)
 
 
 def test_one_choice_has_no_next_best() -> None:
-    env = gym.make(ID, scenario={**PRESETS["blu-2010"], "max_stages": 0})
-    assert baselines.instructions(env).splitlines()[0] == "Run 0 stages: 9,443.10 a day."
+    plan = baselines.plan(ID, scenario={**PRESETS["blu-2010"], "max_stages": 0})
+    assert [fact.name for fact in plan.facts][-1] == "cost a day"
+    assert plan.facts[-1].value == pytest.approx(9443.10, abs=5e-3)
 
 
 def test_figure_shows_each_policy_above_its_choice() -> None:

@@ -86,7 +86,7 @@ def check(fields: dict[str, Any]) -> LotOptimum:
         score = baselines.score(env, policy)
         assert score.regret >= -score.tolerance - slack, name
     assert not baselines.reference_policies(env).left_out
-    assert baselines.instructions(env)
+    assert baselines.plan(env).text()
     return optimum
 
 

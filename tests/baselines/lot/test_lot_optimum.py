@@ -1,7 +1,5 @@
 """The certified optimum of inspect-or-stop: a known value, brute force, closed forms, simulation."""
 
-import re
-
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -177,7 +175,10 @@ def test_a_lot_that_is_not_worth_its_setup_is_not_inspected() -> None:
     assert solution.best_size == 0
     # Nothing produced, nothing set up.
     assert solution.value == pytest.approx(-15.0, rel=1e-12)
-    assert "lot of 0 units" in baselines.instructions(gym.make(ID, scenario=fields))
+    plan = baselines.plan(ID, scenario=fields)
+    assert {fact.name: fact.value for fact in plan.facts}["lot to produce"] == 0
+    assert plan.rows == ()
+    assert "Produce nothing" in plan.text()
 
 
 def test_there_are_no_tables_and_the_error_says_so() -> None:
@@ -185,55 +186,80 @@ def test_there_are_no_tables_and_the_error_says_so() -> None:
         baselines.model(gym.make(ID))
 
 
-def test_instructions_are_a_short_table() -> None:
-    text = baselines.instructions(gym.make(ID, scenario="lot-sizing-20"))
+def test_facts_of_the_plan() -> None:
+    facts = {fact.name: fact.value for fact in baselines.plan(ID, scenario="lot-sizing-20").facts}
     size = solved("lot-sizing-20").best_size
-    assert f"Produce a lot of {size} units." in text
-    assert "Expected cost 82.7411." in text  # of which 10 + 21 are production
-    assert f"{10.0 + size:.4f} is spent" in text
-    assert len(text.splitlines()) <= 16
+    assert facts["lot to produce"] == size
+    assert facts["expected cost"] == pytest.approx(82.7411, abs=5e-5)
+    assert facts["of this, production"] == 10.0 + size
+    assert facts["of this, whatever is inspected"] == 10.0 + size
 
 
-def test_a_foreman_who_follows_the_instructions_pays_the_optimum() -> None:
-    env = gym.make(ID, scenario=small_lot(yield_out=0.4, shortage_cost=2.2))
-    scenario, text = env.unwrapped.scenario, baselines.instructions(env)  # type: ignore[attr-defined]
-    table = {}  # every number of units is listed for a lot of 8
-    for n, words in re.findall(r"^  (\d+) inspected: (.*)$", text, re.MULTILINE):
-        parts = words.split(", ") if "found" in words else [f"0 to {n} found: {words}"]
-        for part in parts:
-            low, high, rule = re.fullmatch(r"(\d+)(?: to (\d+))? found: (.*)", part).groups()  # type: ignore[union-attr]
-            bounds = {"stop": np.inf, "go on": 0.0}
-            threshold = bounds[rule] if rule in bounds else float(rule)
-            for found in range(int(low), int(high or low) + 1):
-                table[int(n), found] = threshold
-    assert len({*table.values()} - {0.0, np.inf}) > 2  # the belief decides, in places
-    cost = brute_force(scenario, 8, lambda n, d, belief: belief >= table[n, scenario.demand - d])
-    assert cost == pytest.approx(-baselines.solve(env).value, abs=2e-3)  # of rounded thresholds
+CARDS = {
+    "counts decide": small_lot(),
+    "results decide": small_lot(yield_out=0.4, shortage_cost=2.2),
+    "one unit tells": small_lot(yield_in=1.0, shift={"kind": "geometric", "hazard": 0.3}),
+    "weibull": small_lot(shift={"kind": "discrete_weibull", "q": 0.9, "beta": 1.5}),
+}
 
 
-@pytest.mark.parametrize("preset", ["weibull-30", "geometric-40"])
-def test_the_belief_of_the_instructions_is_that_of_the_environment(preset: str) -> None:
-    env = gym.make(ID, scenario=preset)
-    text = baselines.instructions(env)
-    conforming, nonconforming, survival = re.search(  # type: ignore[union-attr]
-        r"conforming unit p becomes (.*?), after a nonconforming one (.*?), and .*F\(j\) = (.*)\.",
-        text,
-    ).groups()
+@pytest.mark.parametrize("name", CARDS)
+def test_a_foreman_who_follows_the_card_pays_what_it_says(name: str) -> None:
+    """Over every sequence of results, with the probabilities of the hidden shift."""
+    env = gym.make(ID, scenario=CARDS[name])
+    plan = baselines.plan(env)
+    table = {(row["inspected"], row["conforming"], row["standing"]): row for row in plan.rows}
+    assert len(table) == len(plan.rows)
+    ambiguous = {key[:2] for key in table if key[2] is not None}
+    assert all((n, k, None) not in table for n, k in ambiguous)
+    scenario = parse(CARDS[name])
+    survival = np.append(scenario.survival, 0.0)
+    seen = set()
 
-    def calculate(formula: str, **numbers: float) -> float:
-        return float(eval(re.sub(r"(?<=\d) (?=[p(])", "*", formula).replace("^", "**"), numbers))
+    def follow(
+        n: int, k: int, standing: int | None, inside: float, outside: float
+    ) -> tuple[float, float]:
+        """Return the expected cost from here on, and that of the units inspected, with its chance."""
+        here = inside + outside
+        if here == 0.0 or k == scenario.demand:
+            return 0.0, 0.0
+        short = scenario.shortage_cost * (scenario.demand - k) * here
+        if n == scenario.lot_size:
+            return short, 0.0
+        row = table[n, k, standing]
+        seen.add((n, k, standing))
+        if row["do"] == "stop":
+            return short, 0.0
+        cost, units = scenario.inspection_cost * here, here
+        for conforming, column in enumerate(("if nonconforming", "if conforming")):
+            chance_in = scenario.yield_in if conforming else 1.0 - scenario.yield_in
+            chance_out = scenario.yield_out if conforming else 1.0 - scenario.yield_out
+            stays = survival[n + 2] / survival[n + 1] if n + 1 < scenario.lot_size else 0.0
+            later = follow(
+                n + 1,
+                k + conforming,
+                row[column],
+                inside * chance_in * stays,
+                outside * chance_out + inside * chance_in * (1.0 - stays),
+            )
+            cost, units = cost + later[0], units + later[1]
+        return cost, units
 
-    # Where the observation shows a conforming or a nonconforming unit, p is worked out by hand.
-    observation, _ = env.reset(seed=2)
-    belief, seen = calculate(survival, j=1), set()
-    for n in range(1, 12):
-        before = observation
-        observation, _, ended, _, _ = env.step(1)
-        if ended:
-            break
-        is_conforming = bool(observation[1] < before[1])
-        belief = calculate(conforming if is_conforming else nonconforming, p=belief)
-        belief *= calculate(survival, j=n + 1) / calculate(survival, j=n)
-        assert observation[2] == pytest.approx(belief, rel=1e-5)
-        seen.add(is_conforming)
-    assert seen == {True, False}
+    cost, units = follow(0, 0, None, survival[1], 1.0 - survival[1])
+    facts = {fact.name: fact.value for fact in plan.facts}
+    least = -baselines.solve(env).value
+    assert facts["more by following this card"] == pytest.approx(cost - least, abs=1e-6)
+    assert facts["units inspected, on average"] == pytest.approx(units, rel=1e-12)
+    assert -1e-6 <= cost - least <= 5e-3 * least
+    assert seen == set(table)  # no row that never comes
+
+
+@pytest.mark.parametrize("preset", ["weibull-30", "table-16", "geometric-40"])
+def test_the_card_loses_little_and_says_so(preset: str) -> None:
+    plan = baselines.plan(ID, scenario=preset)
+    facts = {fact.name: fact.value for fact in plan.facts}
+    more, cost = facts["more by following this card"], facts["expected cost"]
+    assert isinstance(more, float)
+    assert isinstance(cost, float)
+    assert 0.0 <= more <= 5e-3 * cost
+    assert sum(row["lots"] for row in plan.rows if row["inspected"] == 0) == pytest.approx(1.0)

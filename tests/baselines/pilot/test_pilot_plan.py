@@ -1,45 +1,37 @@
-"""The optimum in words: whoever follows the words earns the optimum."""
+"""The plan of a pilot run: whoever follows its rows earns the optimum."""
 
 import re
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import pytest
 from pilot_runs import beta, pilot_run
 
 import baselines
 from baselines.pilot import Lattice
-from baselines.pilot.instructions import instructions
 from baselines.pilot.lattice import plan_payoffs
-from qc_gym.pilot.plans import Plan
+from baselines.pilot.plan import plan
+from qc_gym.pilot.plans import Plan as StaticPlan
 from qc_gym.pilot.scenario import PilotRunScenario
 
 ID = "qc_gym/PilotRun-v0"
-STEP = re.compile(r"(\d+)\. (?:.*: )?test (\w+), one at a time, until there are  \[(\S+)\]")
-EXIT = re.compile(
-    r"   (\d+)(?: to (\d+))? tested, (at most )?(\d+)(?: to (\d+))? defective: "
-    r"(?:commit: (.*)|go on with (\d+))"
-)
 Exits = dict[tuple[int, int], str | int]
 
 
-def read(text: str) -> dict[int, tuple[str, float, Exits]]:
+def read(plan: baselines.Plan) -> dict[int, tuple[str, float, Exits]]:
     """Return the steps: the node tested, how often, and what follows from which counts."""
     steps: dict[int, tuple[str, float, Exits]] = {}
-    for line in text.splitlines()[1:]:
-        if step := STEP.fullmatch(line):
-            exits: Exits = {}
-            steps[int(step[1])] = step[2], float(step[3]), exits
-            continue
-        leaving = EXIT.fullmatch(line)
-        assert leaving, line
-        first, last, at_most, fewest, most, plan, following = leaving.groups()
-        low = 0 if at_most else int(fewest)
+    for row in plan.rows:
+        _, _, exits = steps.setdefault(row["step"], (row["test"], row["chance"], {}))
+        first, _, last = row["until tested"].partition(" to ")
+        found = row["and defective"]
+        low = "0" if found.startswith("at most ") else found.partition(" to ")[0]
+        high = found.removeprefix("at most ").rpartition(" to ")[2]
+        then = re.fullmatch(r"go on with step (\d+)", row["then"])
         for n in range(int(first), int(last or first) + 1):
-            for d in range(low, int(most or fewest) + 1):
+            for d in range(int(low), int(high) + 1):
                 assert (n, d) not in exits
-                exits[n, d] = plan or int(following)
+                exits[n, d] = int(then[1]) if then else row["then"].removeprefix("commit: ")
     return steps
 
 
@@ -55,8 +47,8 @@ def follow(lattice: Lattice, steps: Any, number: int, points: tuple[int, ...]) -
         if isinstance(then, int):
             return follow(lattice, steps, then, points)
         names = beliefs.scenario.order
-        plan = next(p for p in range(16) if Plan.of(p).words(names) == then)
-        return float(plan_payoffs(beliefs)[np.ravel_multi_index(points, beliefs.shape), plan])
+        chosen = next(p for p in range(16) if StaticPlan.of(p).words(names) == then)
+        return float(plan_payoffs(beliefs)[np.ravel_multi_index(points, beliefs.shape), chosen])
     total, mean = -axis.node.sample_cost, float(axis.mean[points[k]])
     for found, chance in ((0, 1.0 - mean), (1, mean)):
         after = (*points[:k], points[k] + n + 1 + found, *points[k + 1 :])
@@ -73,29 +65,33 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_following_the_words_earns_the_optimum(name: str) -> None:
+def test_following_the_rows_earns_the_optimum(name: str) -> None:
     lattice = Lattice.of(RUNS[name])
-    text = instructions(lattice)
+    told = plan(lattice)
     gain = lattice.value - lattice.payoffs[0]
     assert gain > 0
-    first = text.splitlines()[0]
-    assert first == f"Expected {lattice.value:.4f}, of which the pilot run gains {gain:.4f}."
-    steps = read(text)
+    facts = {fact.name: fact.value for fact in told.facts}
+    assert facts["expected profit of the order"] == lattice.value
+    assert facts["of this, gained by testing"] == pytest.approx(gain, abs=1e-9)
+    steps = read(told)
     assert list(steps) == list(range(1, len(steps) + 1))
     assert follow(lattice, steps, 1, (0, 0, 0)) == pytest.approx(lattice.value, rel=1e-12)
 
 
 @pytest.mark.parametrize("preset", PilotRunScenario.presets)
 def test_every_preset_is_told(preset: str) -> None:
-    env = gym.make(ID, scenario=preset)
-    text = baselines.instructions(env)
-    if baselines.solve(env).lattice.actions[0] >= 3:  # type: ignore[attr-defined]
-        assert re.fullmatch(r"No test: commit: .*\.", text.splitlines()[1])
+    told = baselines.plan(ID, scenario=preset)
+    if baselines.solve(ID, scenario=preset).lattice.actions[0] >= 3:  # type: ignore[attr-defined]
+        assert re.fullmatch(r"No test: commit: .*\.", told.guidance[0])
+        assert told.rows == ()
     else:
-        steps = read(text)
-        assert steps[1][1] == 1.0
+        assert read(told)[1][1] == 1.0
 
 
 def test_adjoining_counts_are_told_together() -> None:
-    text = baselines.instructions(gym.make(ID, scenario="new-supplier"))
-    assert "1 to 9 tested, 1 defective: commit: inspect display, dismantle what fails" in text
+    rows = baselines.plan(ID, scenario="new-supplier").rows
+    assert any(
+        (row["until tested"], row["and defective"]) == ("1 to 9", "1")
+        and row["then"] == "commit: inspect display, dismantle what fails"
+        for row in rows
+    )

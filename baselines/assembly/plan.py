@@ -1,4 +1,4 @@
-"""The optimum of an assembly tree in words."""
+"""The optimum of an assembly tree as numbered steps."""
 
 from __future__ import annotations
 
@@ -8,33 +8,51 @@ import numpy as np
 
 from baselines.assembly.model import AssemblyModel
 from baselines.assembly.static_search import best_static
+from baselines.core.plan import Fact, Plan
 from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.dynamics import BAD, DISCARD, DISMANTLE, GOOD, INSPECT, NODE_FEATURES
 from qc_gym.assembly.scenario import AssemblyScenario
 
+_COLUMNS = {
+    "step": "its number",
+    "where": "what is asked, and what is known of it",
+    "do": "what to do",
+    "then": "which step follows what is found",
+    "times": "expected number of times that the step is taken for a delivered unit",
+}
 
-def instructions(optimum: TabularOptimum[AssemblyScenario]) -> str:
-    """Return the optimum as numbered steps: what is asked, what to do, where to go on.
 
-    First, what the best static policy earns and how much the optimum gains on it by using what it
-    has learnt. Then every step that the optimum can come to, in the order in which they follow each
-    other; the number behind a step is the expected number of times that it is taken for a delivered unit.
-    """
-    model, steps = optimum.model, reached_steps(optimum)
+def plan(optimum: TabularOptimum[AssemblyScenario]) -> Plan:
+    """Return every step that the optimum can come to, in the order in which they follow each other."""
+    steps = reached_steps(optimum)
     number = {row: i + 1 for i, row in enumerate(steps)}
     visits = optimum.evaluation.occupancy
-    width = len(str(len(steps)))
-    static = best_static(optimum.scenario).value
-    gain = round(optimum.value - static, 4) + 0.0  # no minus before a rounded zero
-    heading = f"The best static policy earns {static:.4f}; feedback is worth {gain:.4f}."
-    return (
-        heading
-        + "\n"
-        + "\n".join(
-            f"{number[row]:>{width}}. {state_in_words(model, row)}: {_go_on(optimum, row, number)}"
-            f"  [{visits[row]:.3g} times]"
-            for row in steps
+    rows = []
+    for row in steps:
+        taken, then = _go_on(optimum, row, number)
+        rows.append(
+            {
+                "step": number[row],
+                "where": state_in_words(optimum.model, row),
+                "do": taken,
+                "then": then,
+                "times": float(visits[row]),
+            }
         )
+    static = best_static(optimum.scenario).value
+    return Plan(
+        title="Inspect, assemble, ship, dismantle",
+        facts=(
+            Fact("expected profit of a delivered unit", optimum.value, "money"),
+            Fact("price", optimum.scenario.price, "money"),
+            Fact("profit of the best static policy", static, "money"),
+            Fact("worth of feedback", round(optimum.value - static, 9) + 0.0, "money"),
+            Fact("decisions for a unit, on average", optimum.evaluation.expected_length),
+        ),
+        guidance=("Begin at step 1; after each step go on with the one that is named.",),
+        columns=_COLUMNS,
+        rows=tuple(rows),
+        scenario=optimum.scenario.model_dump(mode="json"),
     )
 
 
@@ -94,7 +112,9 @@ def action_in_words(model: AssemblyModel, row: int, action: int) -> str:
     return "ship it" if asked == len(_names(model)) - 1 else "use it"
 
 
-def _go_on(optimum: TabularOptimum[AssemblyScenario], row: int, number: dict[int, int]) -> str:
+def _go_on(
+    optimum: TabularOptimum[AssemblyScenario], row: int, number: dict[int, int]
+) -> tuple[str, str]:
     """Return the action in words, and the steps that may follow."""
     model, action = optimum.model, int(optimum.policy.actions[row])
     asked = int(model.states[row]["asked"])
@@ -102,13 +122,14 @@ def _go_on(optimum: TabularOptimum[AssemblyScenario], row: int, number: dict[int
     after = successors(model, row, action)
     results = dict(_results(model, after, asked))
     if taken in {"scrap it", "dismantle it", "use it", "throw it away untested"}:
-        return f"{taken} → {number[after[0]]}"
+        return taken, f"→ {number[after[0]]}"
     if asked == len(_names(model)) - 1:
-        deliver, bad = (
-            ("; good: deliver it", "; bad") if action == INSPECT else ("", "; if it comes back")
-        )
-        return taken + deliver + (f"{bad} → {number[results['bad']]}" if "bad" in results else "")
-    return f"{taken}; {', '.join(f'{result} → {number[step]}' for result, step in results.items())}"
+        told = ["good: deliver it"] if action == INSPECT else []
+        if "bad" in results:
+            word = "bad" if action == INSPECT else "if it comes back"
+            told.append(f"{word} → {number[results['bad']]}")
+        return taken, "; ".join(told)
+    return taken, ", ".join(f"{result} → {number[step]}" for result, step in results.items())
 
 
 def _results(model: AssemblyModel, after: list[int], asked: int) -> Iterator[tuple[str, int]]:

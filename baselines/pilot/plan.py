@@ -1,10 +1,11 @@
-"""The optimal pilot run in words."""
+"""The optimal pilot run as a table of runs of tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from baselines.core.plan import Fact, Plan
 from baselines.pilot.lattice import Lattice
 from qc_gym.pilot.dynamics import COMMIT
 from qc_gym.pilot.scenario import PilotRunScenario
@@ -30,29 +31,51 @@ class Run(NamedTuple):
     exits: tuple[Exit, ...]
 
 
-def instructions(lattice: Lattice) -> str:
-    """Return the optimum as numbered steps, each a run of tests of one node.
+_COLUMNS = {
+    "step": "its number",
+    "where": "counts of the other nodes when the step begins",
+    "test": "what to test, one after another",
+    "until tested": "number of its tests, of all times, at which the step ends",
+    "and defective": "defective ones among them",
+    "then": "what follows",
+    "chance": "probability that the step is taken",
+}
 
-    First what it is expected to earn, and how much of that by testing. Counts are of all tests of the
-    node, and the number behind a step is the probability that its counts occur. Every step that the
-    optimum can come to is there.
-    """
+
+def plan(lattice: Lattice) -> Plan:
+    """Return every run of tests that the optimum can come to, a row for each way in which it ends."""
     scenario = lattice.beliefs.scenario
-    gain = lattice.value - float(lattice.payoffs[0])
-    lines = [f"Expected {lattice.value:.4f}, of which the pilot run gains {gain:.4f}."]
     runs = reached_runs(lattice)
-    if not runs:
-        lines.append(f"No test: {scenario.action_names[int(lattice.actions[0])]}.")
     number = {run.row: i for i, run in enumerate(runs, 1)}
-    for run in runs:
-        name = scenario.order[run.node]
-        where = _elsewhere(lattice, run)
-        lines.append(
-            f"{number[run.row]}. {where}test {name}, one at a time, until there are"
-            f"  [{lattice.occupancy[run.row]:.3g}]"
-        )
-        lines += [f"   {_ending(scenario, leaving, number)}" for leaving in run.exits]
-    return "\n".join(lines)
+    rows = [
+        {
+            "step": number[run.row],
+            "where": _elsewhere(lattice, run) or None,
+            "test": scenario.order[run.node],
+            "until tested": _range(*leaving.tested),
+            "and defective": _found(leaving),
+            "then": _then(scenario, leaving, number),
+            "chance": float(lattice.occupancy[run.row]),
+        }
+        for run in runs
+        for leaving in run.exits
+    ]
+    gain = lattice.value - float(lattice.payoffs[0])
+    guidance = ["Test one at a time, until a row of the step fits; then do what it says."]
+    if not runs:
+        guidance = [f"No test: {scenario.action_names[int(lattice.actions[0])]}."]
+    return Plan(
+        title="How much to test before the order is committed",
+        facts=(
+            Fact("expected profit of the order", lattice.value, "money"),
+            Fact("of this, gained by testing", round(gain, 9) + 0.0, "money"),
+            Fact("order size", scenario.order_size, "units"),
+        ),
+        guidance=tuple(guidance),
+        columns=_COLUMNS,
+        rows=tuple(rows),
+        scenario=scenario.model_dump(mode="json"),
+    )
 
 
 def reached_runs(lattice: Lattice) -> list[Run]:
@@ -139,17 +162,18 @@ def _elsewhere(lattice: Lattice, run: Run) -> str:
     defective = [int(axis.d[point]) for axis, point in zip(beliefs.axes, points, strict=True)]
     if not any(tested):
         return ""
-    return f"{counts_in_words(beliefs.scenario, tested, defective)}: "
+    return counts_in_words(beliefs.scenario, tested, defective)
 
 
-def _ending(scenario: PilotRunScenario, leaving: Exit, number: dict[int, int]) -> str:
+def _found(leaving: Exit) -> str:
     fewest, most = leaving.defective
-    found = f"at most {most}" if fewest == 0 < most else _range(fewest, most)
+    return f"at most {most}" if fewest == 0 < most else _range(fewest, most)
+
+
+def _then(scenario: PilotRunScenario, leaving: Exit, number: dict[int, int]) -> str:
     if leaving.action >= COMMIT:
-        then = scenario.action_names[leaving.action]
-    else:
-        then = f"go on with {number[leaving.row]}"
-    return f"{_range(*leaving.tested)} tested, {found} defective: {then}"
+        return scenario.action_names[leaving.action]
+    return f"go on with step {number[leaving.row]}"
 
 
 def _range(first: int, last: int) -> str:
