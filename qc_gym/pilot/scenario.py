@@ -160,7 +160,7 @@ class PilotRunScenario(Scenario):
                 },
             },
         },
-        # A supplier is either good or hopeless, and has sent four initial samples; nothing can be built
+        # A supplier is either good or hopeless, and has sent two initial samples; nothing can be built
         # before the order.
         "initial-samples": {
             "price": 90.0,
@@ -177,7 +177,7 @@ class PilotRunScenario(Scenario):
                     "purchase_cost": 20.0,
                     "inspection_cost": 8.0,
                     "sample_cost": 24.0,
-                    "max_samples": 4,
+                    "max_samples": 2,
                 },
                 "meter": {
                     "children": ["board", "display"],

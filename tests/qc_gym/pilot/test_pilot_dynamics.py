@@ -118,7 +118,8 @@ def belief(scenario: Any, tested: list[int], defective: list[int]) -> list[float
         a, b = node.defect_rate.a + d, node.defect_rate.b + n - d
         variance = a * b / ((a + b) ** 2 * (a + b + 1))
         most = node.max_samples
-        numbers += [n / most, d / most, a / (a + b), 2.0 * np.sqrt(variance)]
+        shares = [n / most, d / most] if most else [0.0, 0.0]
+        numbers += [*shares, a / (a + b), 2.0 * np.sqrt(variance)]
     return numbers
 
 
