@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit, types
 from numba.typed import Dict
@@ -17,9 +19,8 @@ from qc_gym.core.noise import NOISE
 
 MAX_STATES = 2_000_000
 _OUTCOMES = 2
-_SURE = 1e-12
+_SURE = 1e-11
 """P(good) below which an item is bad: the rounding of 1 − P(bad) is no chance that it is good."""
-
 
 AssemblyModel = TabularModel[AssemblyScenario]
 AssemblyPolicy = TabularPolicy[AssemblyScenario]
@@ -35,7 +36,7 @@ def model(
     StateBudgetError
         There are more than ``max_states``, or their tables take more memory than is allowed.
     ValueError
-        A defect rate so near to 1 that float64 cannot follow how long it takes to make a good one.
+        Defect rates so near to 1 that float64 cannot follow how many it takes to make a good one.
     """
     _check_rates(scenario)
     kernel, record, outcome = scenario.kernel, scenario.record(), observation == "outcome"
@@ -74,12 +75,16 @@ def model(
 
 
 def _check_rates(scenario: AssemblyScenario) -> None:
-    for name, node in scenario.nodes.items():
-        if node.defect_rate > 1.0 - _SURE:
-            raise ValueError(
-                f"nodes.{name}.defect_rate = {node.defect_rate!r}: so many are made for a good one "
-                f"that float64 cannot follow them; at most 1 − {_SURE:g} has an exact optimum"
-            )
+    """Raise a ValueError if a new product is so seldom good that float64 cannot follow its making."""
+    rates = {name: node.defect_rate for name, node in scenario.nodes.items()}
+    good = math.prod(1.0 - rate for rate in rates.values())
+    if good < _SURE:
+        worst = sorted(rates, key=lambda name: -rates[name])[:3]
+        named = ", ".join(f"nodes.{name}.defect_rate = {rates[name]!r}" for name in worst)
+        raise ValueError(
+            f"{named}: a new product is good with probability {good:.3g}, untested; below "
+            f"{_SURE:g} float64 cannot follow how many it takes"
+        )
 
 
 def _tables(

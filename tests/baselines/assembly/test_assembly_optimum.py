@@ -138,18 +138,17 @@ def test_too_many_states_are_refused_with_the_count_and_a_way_out() -> None:
 def test_states_too_large_for_memory_are_refused() -> None:
     """With a hundred blind failures a state holds as many likelihoods for each item."""
     fields = {
-        **AssemblyScenario.presets["cumcm-8part"],
+        **AssemblyScenario.presets["cumcm-5-discard"],
         "max_blind_failures": 100,
-        "discard_recovered": True,
     }
     with pytest.raises(StateBudgetError, match=r"max_blind_failures = 100 .* bytes each"):
-        model(parse(fields), max_states=50_000)
+        model(parse(fields), max_states=2_000)
 
 
 def test_a_rate_that_float64_cannot_follow_is_refused_by_its_name() -> None:
     fields = AssemblyScenario.presets["single-part"]
     nodes = {**fields["nodes"], "part": {**fields["nodes"]["part"], "defect_rate": 1 - 1e-13}}
-    with pytest.raises(ValueError, match=r"nodes\.part\.defect_rate = 0\.9999999999999:"):
+    with pytest.raises(ValueError, match=r"^nodes\.part\.defect_rate = 0\.9999999999999, .*9e-14"):
         model(parse({**fields, "nodes": nodes}))
 
 
@@ -167,11 +166,9 @@ def test_a_failure_whose_only_cause_cannot_be_is_no_state() -> None:
         "inspection_cost": 5.899,
         "dismantle_cost": 4.277,
     }
-    for discard in (False, True):
-        fields = {"price": 88.722, "return_loss": 0.0, "nodes": nodes, "discard_recovered": discard}
-        env = gym.make(ID, scenario=fields)
-        assert np.isfinite(baselines.solve(env).model.rewards).all()
-        assert baselines.score(env, baselines.solve(env).policy).regret == 0.0
+    env = gym.make(ID, scenario={"price": 88.722, "return_loss": 0.0, "nodes": nodes})
+    assert np.isfinite(baselines.solve(env).model.rewards).all()
+    assert baselines.score(env, baselines.solve(env).policy).regret == 0.0
 
 
 @pytest.mark.parametrize("rate", [0.99, 0.9999, 0.999999, 0.999999999])
@@ -199,8 +196,7 @@ def test_a_product_that_seldom_succeeds(rate: float) -> None:
         assert score.regret >= -1e-14 * (1e9 + 5.0 * builds)
 
 
-@pytest.mark.parametrize("discard", [False, True])
-def test_six_parts_that_are_seldom_good(discard: bool) -> None:
+def test_six_parts_that_are_seldom_good() -> None:
     nodes: dict[str, Any] = {
         f"part_{i}": {"defect_rate": 0.97, "purchase_cost": 1.0, "inspection_cost": 2.0}
         for i in range(6)
@@ -217,7 +213,6 @@ def test_six_parts_that_are_seldom_good(discard: bool) -> None:
         "return_loss": 9.0,
         "nodes": nodes,
         "max_blind_failures": 1,
-        "discard_recovered": discard,
     }
     env = gym.make(ID, scenario=fields)
     solution = baselines.solve(env)
