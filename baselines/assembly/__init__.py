@@ -1,6 +1,6 @@
 """Assembly: the exact optimum on belief states, static policies, and the optimum in words."""
 
-from baselines.assembly.model import MAX_STATES, TooManyStatesError, model
+from baselines.assembly.model import MAX_STATES, model
 from baselines.assembly.optimum import FAMILY, AssemblyOptimum, solve
 from baselines.assembly.static import StaticPolicy, enumerate_static, evaluate_static
 from baselines.assembly.static_search import (
@@ -16,7 +16,6 @@ __all__ = [
     "MAX_STATES",
     "AssemblyOptimum",
     "StaticPolicy",
-    "TooManyStatesError",
     "always_inspect",
     "best_static",
     "enumerate_static",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numba import njit, types
 from numba.typed import Dict
 from numpy.typing import NDArray
 
+from baselines.core.budget import MAX_BYTES, StateBudgetError
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
 from qc_gym.assembly.dynamics import answer, identify, prob_bad
@@ -16,11 +19,8 @@ from qc_gym.core.noise import NOISE
 
 MAX_STATES = 2_000_000
 _OUTCOMES = 2
-
-
-class TooManyStatesError(ValueError):
-    """The belief states that can be reached are more than the exact method is allowed."""
-
+_SURE = 1e-11
+"""P(good) below which an item is bad: the rounding of 1 − P(bad) is no chance that it is good."""
 
 AssemblyModel = TabularModel[AssemblyScenario]
 AssemblyPolicy = TabularPolicy[AssemblyScenario]
@@ -33,10 +33,18 @@ def model(
 
     Raises
     ------
-    TooManyStatesError
-        There are more than ``max_states``.
+    StateBudgetError
+        There are more than ``max_states``, or their tables take more memory than is allowed.
+    ValueError
+        Defect rates so near to 1 that float64 cannot follow how many it takes to make a good one.
     """
+    _check_rates(scenario)
     kernel, record, outcome = scenario.kernel, scenario.record(), observation == "outcome"
+    per_action = (
+        _OUTCOMES * (8 + 8 + 8) + 40
+    )  # rewards, chances, following; the tables made of them
+    per_state = 3 * kernel.state_dtype.itemsize + kernel.num_actions * per_action
+    most = min(max_states, MAX_BYTES // per_state)
     lookup = Dict.empty(types.uint64, types.int64)
     capacity, explored, count = 1024, 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
@@ -49,20 +57,34 @@ def model(
         )
         if explored == count:
             break
-        if capacity >= max_states:
-            raise TooManyStatesError(
+        if capacity >= most:
+            raise StateBudgetError(
                 f"scenario: a tree of {len(scenario.nodes)} nodes with max_blind_failures = "
-                f"{scenario.max_blind_failures} has more than {max_states:,} belief states "
-                f"({count:,} were reached); lower max_blind_failures, raise max_states, or take the "
+                f"{scenario.max_blind_failures} has more than {most:,} belief states "
+                f"({count:,} were reached), of {per_state:,} bytes each (at most max_states = "
+                f"{max_states:,} and {MAX_BYTES / 1e9:.1f} GB); lower max_blind_failures, or take the "
                 "best static policy (baselines.assembly.best_static), which needs no states"
             )
-        capacity = min(8 * capacity, max_states)
+        capacity = min(8 * capacity, most)
         states = np.concatenate([states, np.zeros(capacity - len(states), states.dtype)])
         grown = _tables(capacity, kernel.num_actions)
         for old, new in zip((rewards, chances, following), grown, strict=True):
             new[: len(old)] = old
         rewards, chances, following = grown
     return _assemble(scenario, observation, states[:count], rewards, chances, following)
+
+
+def _check_rates(scenario: AssemblyScenario) -> None:
+    """Raise a ValueError if a new product is so seldom good that float64 cannot follow its making."""
+    rates = {name: node.defect_rate for name, node in scenario.nodes.items()}
+    good = math.prod(1.0 - rate for rate in rates.values())
+    if good < _SURE:
+        worst = sorted(rates, key=lambda name: -rates[name])[:3]
+        named = ", ".join(f"nodes.{name}.defect_rate = {rates[name]!r}" for name in worst)
+        raise ValueError(
+            f"{named}: a new product is good with probability {good:.3g}, untested; below "
+            f"{_SURE:g} float64 cannot follow how many it takes"
+        )
 
 
 def _tables(
@@ -126,6 +148,7 @@ def _explore(  # type: ignore[no-untyped-def]
     while explored < count and count + num_actions * _OUTCOMES <= len(states):
         state = states[explored]
         p = prob_bad(scenario, state, state.asked)
+        p = 1.0 if p > 1.0 - _SURE else p
         for action in range(num_actions):
             for bad in range(_OUTCOMES):
                 chance = p if bad == 1 else 1.0 - p

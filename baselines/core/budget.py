@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MAX_BYTES = 2 * 2**30
+MAX_BYTES = 4 * 2**30
 """Most memory that tables may take, in bytes."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
+
+_LEAST = sys.float_info.min
+"""Below it rounding is no longer relative."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,7 +109,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def check(self) -> None:
         """Raise an OracleError unless the value of the optimal policy is the optimal value."""
         found = self.evaluation.value
-        if not abs(found - self.value) <= ROUNDING * self.stakes:
+        if not abs(found - self.value) <= ROUNDING * self.stakes + _LEAST:
             raise OracleError(
                 f"the optimal policy earns {found!r} and the optimal value is {self.value!r}"
             )
@@ -129,7 +133,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
             gap = (table * self.solution.gaps()).sum(axis=1)
             reached = found.occupancy > 0
             lost = float(found.occupancy[reached] @ gap[reached])
-            slack = ROUNDING * (self.stakes + found.stakes)
+            slack = ROUNDING * (self.stakes + found.stakes) + _LEAST
             if regret < -slack or abs(regret - lost) > slack:
                 raise OracleError(
                     f"regret {regret!r} is negative, or is not the sum of gaps {lost!r}"

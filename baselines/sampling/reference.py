@@ -57,6 +57,11 @@ def designs(
     @cache
     def pair() -> tuple[float, float, float, float]:
         good, bad = design_rates(scenario)
+        if not 0.0 < good < bad < 1.0:  # a NaN too
+            raise NoPlanError(
+                f"prior: the mean rates of good and of bad lots are {good!r} and {bad!r}, which no "
+                "test tells apart in float64"
+            )
         return good, bad, PRODUCER_RISK, CONSUMER_RISK
 
     def risks_asked() -> dict[str, float]:
@@ -124,10 +129,21 @@ def _mean_below(limit: float, a: float, b: float) -> float:
     if share > _UNDERFLOW:
         return float(a / (a + b) * special.betainc(a + 1.0, b, limit) / share)
     # The ratio of the incomplete beta functions' power series (DLMF 8.17.8): a tail, near its limit.
-    series = special.hyp2f1(a + b + 1.0, 1.0, a + 2.0, limit) / special.hyp2f1(
-        a + b, 1.0, a + 1.0, limit
-    )
-    return float(limit * a / (a + 1.0) * series)
+    ratio = _series(a + b + 1.0, a + 2.0, limit) / _series(a + b, a + 1.0, limit)
+    return float(limit * a / (a + 1.0) * ratio)
+
+
+def _series(b: float, c: float, x: float) -> float:
+    """Return the hypergeometric function F(1, b; c; x), b, c > 0, by its series of positive terms.
+
+    Far in a tail, where b x < c, the terms fall from the first on.
+    """
+    total, term, k = 1.0, 1.0, 0
+    while term > 1e-17 * total:
+        term *= (b + k) / (c + k) * x
+        total += term
+        k += 1
+    return total
 
 
 def sprt_policy(

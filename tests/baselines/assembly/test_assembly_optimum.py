@@ -1,12 +1,15 @@
 """The optimum of assembly trees: published values, the Bellman equation, simulation, words."""
 
 import re
+from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 import baselines
-from baselines.assembly import TooManyStatesError, model
+from baselines.assembly import model
+from baselines.core.budget import StateBudgetError
 from baselines.core.model import TabularModel
 from qc_gym.assembly.scenario import AssemblyScenario
 
@@ -128,8 +131,94 @@ def test_a_single_unsure_part_is_bought_until_it_is_good() -> None:
 
 
 def test_too_many_states_are_refused_with_the_count_and_a_way_out() -> None:
-    with pytest.raises(TooManyStatesError, match=r"10,000 belief states.*best_static"):
+    with pytest.raises(StateBudgetError, match=r"10,000 belief states.*best_static"):
         model(parse("cumcm-8part"), max_states=10_000)
+
+
+def test_states_too_large_for_memory_are_refused() -> None:
+    """With a hundred blind failures a state holds as many likelihoods for each item."""
+    fields = {
+        **AssemblyScenario.presets["cumcm-5-discard"],
+        "max_blind_failures": 100,
+    }
+    with pytest.raises(StateBudgetError, match=r"max_blind_failures = 100 .* bytes each"):
+        model(parse(fields), max_states=2_000)
+
+
+def test_a_rate_that_float64_cannot_follow_is_refused_by_its_name() -> None:
+    fields = AssemblyScenario.presets["single-part"]
+    nodes = {**fields["nodes"], "part": {**fields["nodes"]["part"], "defect_rate": 1 - 1e-13}}
+    with pytest.raises(ValueError, match=r"^nodes\.part\.defect_rate = 0\.9999999999999, .*9e-14"):
+        model(parse({**fields, "nodes": nodes}))
+
+
+def test_a_failure_whose_only_cause_cannot_be_is_no_state() -> None:
+    """Part 1 and the assembly itself are never bad: with the others found good, nothing can have failed."""
+    rates_and_costs = [(0.0, 2.588), (0.147, 0.0), (0.139, 0.801)]
+    nodes: dict[str, Any] = {
+        f"part_{i}": {"defect_rate": rate, "purchase_cost": 0.0, "inspection_cost": cost}
+        for i, (rate, cost) in enumerate(rates_and_costs, 1)
+    }
+    nodes["product"] = {
+        "children": list(nodes),
+        "defect_rate": 0.0,
+        "assembly_cost": 2.52,
+        "inspection_cost": 5.899,
+        "dismantle_cost": 4.277,
+    }
+    env = gym.make(ID, scenario={"price": 88.722, "return_loss": 0.0, "nodes": nodes})
+    assert np.isfinite(baselines.solve(env).model.rewards).all()
+    assert baselines.score(env, baselines.solve(env).policy).regret == 0.0
+
+
+@pytest.mark.parametrize("rate", [0.99, 0.9999, 0.999999, 0.999999999])
+def test_a_product_that_seldom_succeeds(rate: float) -> None:
+    """Values of 1e9 and up to 1e9 builds: the optimum still is what its policy is worth, to the rounding.
+
+    With nothing worth inspecting the cheapest is to build again and ship: a closed form.
+    """
+    nodes = {
+        "part": {"defect_rate": 0.0, "purchase_cost": 1.0, "inspection_cost": 1e6},
+        "product": {
+            "children": ["part"],
+            "defect_rate": rate,
+            "assembly_cost": 1.0,
+            "inspection_cost": 1e6,
+            "dismantle_cost": 1e6,
+        },
+    }
+    env = gym.make(ID, scenario={"price": 1e9, "return_loss": 3.0, "nodes": nodes})
+    builds = 1.0 / (1.0 - rate)
+    expected = 1e9 - 2.0 * builds - 3.0 * (builds - 1.0)
+    assert baselines.solve(env).value == pytest.approx(expected, abs=1e-14 * (1e9 + 5.0 * builds))
+    for policy in baselines.reference_policies(env).values():
+        score = baselines.score(env, policy)
+        assert score.regret >= -1e-14 * (1e9 + 5.0 * builds)
+
+
+def test_six_parts_that_are_seldom_good() -> None:
+    nodes: dict[str, Any] = {
+        f"part_{i}": {"defect_rate": 0.97, "purchase_cost": 1.0, "inspection_cost": 2.0}
+        for i in range(6)
+    }
+    nodes["product"] = {
+        "children": list(nodes),
+        "defect_rate": 0.1,
+        "assembly_cost": 3.0,
+        "inspection_cost": 4.0,
+        "dismantle_cost": 5.0,
+    }
+    fields = {
+        "price": 1e3,
+        "return_loss": 9.0,
+        "nodes": nodes,
+        "max_blind_failures": 1,
+    }
+    env = gym.make(ID, scenario=fields)
+    solution = baselines.solve(env)
+    assert baselines.score(env, solution.policy).regret == pytest.approx(0.0, abs=1e-9)
+    for policy in baselines.reference_policies(env).values():
+        assert baselines.score(env, policy).regret >= 0.0
 
 
 def test_the_model_holds_what_the_environment_shows() -> None:
