@@ -61,7 +61,7 @@ def solve(
 ) -> int:
     """Compute the exact optimum, its certificate and the policy in words.
 
-    The exit status is 1 if the optimum does not pass its check.
+    The exit status is 1 if the optimum fails its check.
     """
     import baselines
 
@@ -81,6 +81,8 @@ def solve(
             "lower": solution.lower,
             "upper": solution.upper,
             "certificate": asdict(certificate),
+            "passed": certificate.passed,
+            "verdict": certificate.verdict,
         }
         print_json(content)
     else:
@@ -90,22 +92,17 @@ def solve(
         _print_certificate(certificate)
         say()
         say(baselines.instructions(made))
-    return _status(certificate)
+    return 1 if certificate.passed is False else 0
 
 
 def _print_certificate(certificate: Certificate) -> None:
     say(f"Bellman residual     {certificate.bellman_residual:.1e}")
-    simulation = certificate.simulation
-    if simulation is None:
-        return
-    say(
-        f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
-        f"{simulation.episodes:,} episodes: {certificate.deviation:+.2f} standard errors away"
-    )
-
-
-def _status(certificate: Certificate) -> int:
-    return 0
+    if simulation := certificate.simulation:
+        say(
+            f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
+            f"{simulation.episodes:,} episodes"
+        )
+    say(f"verdict              {certificate.verdict}")
 
 
 def score(

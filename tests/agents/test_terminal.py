@@ -1,5 +1,6 @@
 """What the command line prints on narrow terminals, to odd streams, and when it is interrupted."""
 
+import dataclasses
 import json
 import os
 import re
@@ -16,17 +17,18 @@ import pytest
 import yaml
 from strategies import SMALL_LOT
 
+import agents.runs
 import baselines
 from agents.cli import main
 from agents.cli.output import print_table
 from agents.files import write_whole
 from agents.tables import (
-    escape_markdown,
     format_cell,
     format_duration,
     format_markdown,
     format_number,
     format_steps,
+    markdown_text,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +46,9 @@ def surroundings(**more: str) -> dict[str, str]:
 
 
 def run(*words: str, **more: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(command(*words), capture_output=True, env=surroundings(**more), check=False)
+    return subprocess.run(
+        command(*words), capture_output=True, env=surroundings(**more), check=False
+    )
 
 
 # --- numbers ------------------------------------------------------------------------------------
@@ -86,11 +90,11 @@ def test_steps_seconds_and_words() -> None:
 
 
 def test_markup_in_names_is_text_in_markdown() -> None:
-    assert escape_markdown("<b>[a](http://b)*c*`d`|") == r"\<b\>\[a\](http://b)\*c\*\`d\`\|"
-    assert escape_markdown("best_constant") == "best_constant"
-    assert escape_markdown("_a_") == r"\_a\_"
+    assert markdown_text("<b>[a](http://b)*c*`d`|") == r"&lt;b>\[a\](http://b)\*c\*\`d\`\|"
+    assert markdown_text("best_constant") == "best_constant"
+    assert markdown_text("_a_") == r"\_a\_"
     table = format_markdown([{"policy": "<script>", "regret": 1.0}])
-    assert r"| \<script\> | 1.0000 |" in table
+    assert "| &lt;script> | 1.0000 |" in table
 
 
 # --- tables -------------------------------------------------------------------------------------
@@ -229,9 +233,7 @@ def test_a_full_disk_is_named(words: Sequence[str]) -> None:
             command(*words), stdout=full, stderr=subprocess.PIPE, env=surroundings(), check=False
         )
     assert done.returncode == 2
-    assert done.stderr.decode().splitlines() == [
-        "qc-gym: standard output: No space left on device"
-    ]
+    assert done.stderr.decode().splitlines() == ["qc-gym: standard output: No space left on device"]
 
 
 def test_a_file_that_cannot_be_written_is_named(
@@ -245,22 +247,41 @@ def test_a_file_that_cannot_be_written_is_named(
         write_whole(tmp_path / "report.html", "text")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs signals")
-def test_interrupted_is_a_line(tmp_path: Path) -> None:
-    words = ("train", ID, "ppo", "--timesteps", "1e9", "--out", str(tmp_path / "runs"))
+LONG = {"env_id": ID, "algorithms": {"ppo": {"total_timesteps": 10**9}}}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a group of processes")
+def test_an_interrupt_ends_a_bench_with_a_line(tmp_path: Path) -> None:
+    config, runs = tmp_path / "long.yaml", tmp_path / "long" / "runs"
+    config.write_text(yaml.safe_dump({"name": "long", "seeds": [0, 1], "problems": [LONG]}))
     process = subprocess.Popen(
-        command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings()
+        command("bench", str(config), "--out", str(tmp_path)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=surroundings(),
+        start_new_session=True,  # Ctrl-C goes to all processes of a terminal
     )
-    for _ in range(600):  # --out is made when the training begins
-        if (tmp_path / "runs").exists() or process.poll() is not None:
+    for _ in range(1200):  # the folder is made when all is imported and the workers are started
+        if runs.exists() or process.poll() is not None:
             break
         time.sleep(0.1)
-    time.sleep(1.0)
-    process.send_signal(signal.SIGINT)
+    time.sleep(3.0)
+    os.killpg(process.pid, signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode().splitlines() == ["qc-gym: interrupted"]
-    assert not list((tmp_path / "runs").iterdir())
+    assert not list(runs.iterdir())
+
+
+def test_an_interrupt_ends_a_training_with_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(agents.runs, "train_run", interrupt)
+    assert main(["train", ID, "ppo", "--out", str(tmp_path)]) == 130
+    assert capsys.readouterr().err == "qc-gym: interrupted\n"
 
 
 # --- exit status --------------------------------------------------------------------------------
@@ -276,6 +297,28 @@ def test_an_optimum_that_fails_its_check(
     assert main(["solve", ID]) == 1
     error = capsys.readouterr().err
     assert error == "qc-gym: an optimum failed its check: regret -1.0 is negative\n"
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_a_check_that_fails_fails_the_command(
+    words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certify = baselines.certify
+
+    def deviate(*arguments: Any, **options: Any) -> baselines.Certificate:
+        found = certify(*arguments, **options)
+        assert found.simulation is not None
+        far = dataclasses.replace(
+            found.simulation, mean=found.value - 308.0 * found.simulation.stderr
+        )
+        return dataclasses.replace(found, simulation=far)
+
+    command = ["solve", ID, "--set", "max_samples=60", "--episodes", "1000", *words]
+    assert main(command) == 0
+    assert "agrees with the simulation" in capsys.readouterr().out
+    monkeypatch.setattr(baselines, "certify", deviate)
+    assert main(command) == 1
+    assert "FAILS: the simulation is -308.0 standard errors away" in capsys.readouterr().out
 
 
 def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +359,9 @@ def test_the_check_can_be_switched_off(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["solve", ID, "--set", "max_samples=60", *words]) == 0
-    assert "simulated" not in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "verdict              not simulated" in text
+    assert "±" not in text
     assert main(["solve", ID, "--set", "max_samples=60", "--json", *words]) == 0
     assert json.loads(capsys.readouterr().out)["certificate"]["simulation"] is None
 
