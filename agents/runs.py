@@ -6,12 +6,14 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from multiprocessing.connection import wait
@@ -24,6 +26,7 @@ import gymnasium as gym
 import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
+from agents.files import write_whole
 from agents.policies import save_policy
 from agents.training import torch_threads, train
 from baselines import Score
@@ -106,7 +109,9 @@ def _use_pool(
     lost: list[Run] = []
     broken = False
     manager = SyncManager(ctx=context)
-    manager.start(end_with_parent)
+    with _deaf_to_interrupts():
+        manager.start(end_with_parent)
+    others = set(multiprocessing.active_children())
     with (
         manager,
         ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool,
@@ -118,7 +123,8 @@ def _use_pool(
                 # Never more than there are workers: what runs can then be told from what waits.
                 while waiting and not broken and len(running) < workers:
                     try:
-                        future = pool.submit(train_run, waiting[0], folder, messages)
+                        with _deaf_to_interrupts():
+                            future = pool.submit(train_run, waiting[0], folder, messages)
                     except BrokenProcessPool:
                         broken = True
                         break
@@ -138,8 +144,27 @@ def _use_pool(
                 else:
                     end(run.name, future)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            # The trainings that are under way would be waited for, and their results are lost.
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            pool.shutdown(cancel_futures=True)
             raise
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have processes that are started here ignore Ctrl-C, from their first moment on.
+
+    It goes to all processes of a terminal, and is for the parent alone to answer.
+    """
+    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def end_with_parent() -> None:
@@ -195,7 +220,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
     try:
         save_policy(model, partial, policy_description(run, env))
         write_curve(curve.rows, partial / CURVE)
-        (partial / RUN).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        write_whole(partial / RUN, json.dumps(result, indent=2) + "\n")
         shutil.rmtree(folder / run.name, ignore_errors=True)
         partial.rename(folder / run.name)
     finally:

@@ -123,17 +123,24 @@ def _limits(metadata: Sequence[Any]) -> Iterator[str]:
         if isinstance(limit, FieldInfo):
             yield from _limits(limit.metadata)
         elif isinstance(limit, annotated_types.Ge):
-            yield f", ≥ {limit.ge:,}"
+            yield f", ≥ {_number(limit.ge)}"
         elif isinstance(limit, annotated_types.Gt):
-            yield f", > {limit.gt:,}"
+            yield f", > {_number(limit.gt)}"
         elif isinstance(limit, annotated_types.Le):
-            yield f", ≤ {limit.le:,}"
+            yield f", ≤ {_number(limit.le)}"
         elif isinstance(limit, annotated_types.Lt):
-            yield f", < {limit.lt:,}"
+            yield f", < {_number(limit.lt)}"
         elif isinstance(limit, annotated_types.MinLen):
             yield f"; at least {limit.min_length}"
         elif isinstance(limit, annotated_types.MaxLen):
             yield f"; at most {limit.max_length}"
+
+
+def _number(limit: Any) -> str:
+    """Return a limit as short as it can be written."""
+    if isinstance(limit, float) and abs(limit) >= 1e6:
+        return f"{limit:g}".replace("e+", "e")
+    return f"{int(limit) if limit == int(limit) else limit:,}"
 
 
 def _unit(annotation: Any, metadata: Sequence[Any]) -> str:
@@ -143,6 +150,8 @@ def _unit(annotation: Any, metadata: Sequence[Any]) -> str:
             return str(field.json_schema_extra.get("unit", ""))
     if get_origin(annotation) is Annotated:
         return _unit(get_args(annotation)[0], get_args(annotation)[1:])
+    if isinstance(annotation, type):  # another record has units of its own
+        return ""
     return next(filter(None, (_unit(one, []) for one in get_args(annotation))), "")
 
 
@@ -235,7 +244,7 @@ def dump(fields: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping | list | tuple):
             held = {name: list(value) if isinstance(value, tuple) else value}
             text = yaml.safe_dump(
-                held, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100
+                held, sort_keys=False, allow_unicode=True, default_flow_style=None, width=88
             )
             lines.append(text)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,12 +25,21 @@ from agents.cli.options import (
     whole_number,
 )
 from agents.cli.output import print_json, print_table, say
+from agents.files import write_whole
 from agents.tables import explain_none
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from baselines import Certificate
+    from baselines import Certificate, Plan
+
+
+_PLANS: dict[str, Callable[[Plan], str]] = {
+    ".txt": lambda plan: plan.text(),
+    ".csv": lambda plan: plan.csv(),
+    ".json": lambda plan: plan.json(),
+    ".html": lambda plan: plan.html(),
+}
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -56,15 +65,25 @@ def solve(
         bool, typer.Option("--check/--no-check", help="Whether to simulate; see --episodes.")
     ] = True,
     seed: Seed = 0,
+    plan: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Write the plan as .txt, .csv, .json or .html, a card to print.",
+        ),
+    ] = None,
     figures: Figures = None,
     as_json: AsJson = False,
 ) -> int:
-    """Compute the exact optimum, its certificate and the policy in words.
+    """Compute the exact optimum, its certificate and the plan for the shop floor.
 
-    The exit status is 1 if the optimum does not pass its check.
+    The exit status is 1 if the optimum fails its check.
     """
     import baselines
 
+    if plan is not None and plan.suffix not in _PLANS:
+        raise ValueError(f"--plan {plan}: the name should end in {', '.join(_PLANS)}")
     env_id = env_id_of(env)
     made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
     solution = baselines.solve(made)
@@ -73,6 +92,8 @@ def solve(
         certificate = baselines.certify(made, episodes=episodes, seed=seed)
     if figures is not None:
         write_figures(baselines.figures(made, {}), figures, inner(made).family)
+    if plan is not None:
+        write_whole(plan, _PLANS[plan.suffix](baselines.plan(made)))
     if as_json:
         content = {
             "env_id": env_id,
@@ -81,31 +102,30 @@ def solve(
             "lower": solution.lower,
             "upper": solution.upper,
             "certificate": asdict(certificate),
+            "passed": certificate.passed,
+            "verdict": certificate.verdict,
         }
         print_json(content)
     else:
+        told = baselines.plan(made)
+        say(told.summary())
         say(f"optimal value        {solution.value:.8f} (expected return of an episode)")
         if certificate.width:
             say(f"certified between    {solution.lower:.8f} and {solution.upper:.8f}")
         _print_certificate(certificate)
         say()
-        say(baselines.plan(made).text())
-    return _status(certificate)
+        say(told.table())
+    return 1 if certificate.passed is False else 0
 
 
 def _print_certificate(certificate: Certificate) -> None:
     say(f"Bellman residual     {certificate.bellman_residual:.1e}")
-    simulation = certificate.simulation
-    if simulation is None:
-        return
-    say(
-        f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
-        f"{simulation.episodes:,} episodes: {certificate.deviation:+.2f} standard errors away"
-    )
-
-
-def _status(certificate: Certificate) -> int:
-    return 0
+    if simulation := certificate.simulation:
+        say(
+            f"simulated            {simulation.mean:.4f} ± {simulation.stderr:.4f} over "
+            f"{simulation.episodes:,} episodes"
+        )
+    say(f"verdict              {certificate.verdict}")
 
 
 def score(

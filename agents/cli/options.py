@@ -54,9 +54,10 @@ def _complete_env(incomplete: str) -> list[str]:
 
 def _complete_scenario(ctx: typer.Context, incomplete: str) -> list[str]:
     try:
-        presets = inner(gym.make(env_id_of(ctx.params["env"]))).scenario_type.presets
-    except (KeyError, ValueError):
-        return []
+        env_ids = [env_id_of(ctx.params.get("env") or "")]
+    except ValueError:  # not written yet, or not to be known before the option has its value
+        env_ids = list(qc_gym.ENVIRONMENTS)
+    presets = [name for one in env_ids for name in inner(gym.make(one)).scenario_type.presets]
     files = (str(path) for pattern in ("*.yaml", "*.yml") for path in Path().glob(pattern))
     return [name for name in [*presets, *files] if name.startswith(incomplete)]
 

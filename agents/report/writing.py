@@ -166,7 +166,7 @@ def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:
     try:
         partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
         for name, png in pictures.items():
-            (partial / f"{name}.png").write_bytes(png)
+            write_whole(partial / f"{name}.png", png)
         shutil.rmtree(folder / "figures", ignore_errors=True)
         partial.rename(folder / "figures")
     finally:

@@ -64,12 +64,19 @@ class Plan:
 
     def text(self) -> str:
         """Return the plan as lines of text: facts, guidance, and the table with aligned columns."""
+        return f"{self.summary()}\n{self.table()}"
+
+    def summary(self) -> str:
+        """Return the title and the facts as lines of text."""
         width = max((len(fact.name) for fact in self.facts), default=0)
-        lines = [self.title, ""]
-        lines += [f"{fact.name:<{width}}  {in_words(fact)}".rstrip() for fact in self.facts]
-        lines += ["", *self.guidance, ""] if self.guidance else [""]
-        lines += _aligned(list(self.columns), [self._cells(row) for row in self.rows])
-        return "\n".join(lines) + "\n"
+        facts = [f"{fact.name:<{width}}  {in_words(fact)}".rstrip() for fact in self.facts]
+        return "\n".join([self.title, "", *facts]) + "\n"
+
+    def table(self) -> str:
+        """Return the guidance and the table as lines of text."""
+        cells = [self._cells(row) for row in self.rows]
+        guidance = [*self.guidance, ""] if self.guidance else []
+        return "\n".join([*guidance, *_aligned(list(self.columns), cells)]) + "\n"
 
     def csv(self) -> str:
         """Return the rows as CSV with a header, numbers in full."""

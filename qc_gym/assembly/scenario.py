@@ -34,9 +34,10 @@ class Node(Record):
         P(bad) of a bought part; of an assembly, P(bad | all its children are good).
     purchase_cost
         Parts only: paid each time one is bought.
-    children, assembly_cost, dismantle_cost
-        Assemblies only: what it is built from, in the order in which that is asked about; paid each
-        time one is built; paid each time one is taken apart.
+    children
+        Assemblies only: what it is built from, in the order in which that is asked about.
+    assembly_cost, dismantle_cost
+        Assemblies only: paid each time one is built, each time one is taken apart.
     inspection_cost
         Paid each time one is inspected. Inspection is perfect.
     """

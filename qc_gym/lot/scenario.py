@@ -25,7 +25,15 @@ class InspectionNeverPays(UserWarning):
 
 
 class DiscreteWeibullShift(Record):
-    """F(j) = q^(j^beta) (Nakagawa & Osaki 1975); the hazard increases where beta > 1."""
+    """F(j) = q^(j^beta) (Nakagawa & Osaki 1975).
+
+    Attributes
+    ----------
+    q
+        F(1), P(the first unit is produced in control).
+    beta
+        How the hazard of a shift moves: it increases where beta > 1.
+    """
 
     kind: Literal["discrete_weibull"]
     q: Annotated[float, Field(gt=0, le=1)]
@@ -37,7 +45,13 @@ class DiscreteWeibullShift(Record):
 
 
 class GeometricShift(Record):
-    """Each unit is the first out of control with the same probability ``hazard``."""
+    """The process shifts at each unit with the same probability: F(j) = (1 − hazard)^j.
+
+    Attributes
+    ----------
+    hazard
+        P(a unit is the first out of control | those before it are in control).
+    """
 
     kind: Literal["geometric"]
     hazard: Annotated[float, Field(ge=0, lt=1)]
@@ -48,7 +62,13 @@ class GeometricShift(Record):
 
 
 class TableShift(Record):
-    """``survival`` holds F(1), F(2), …; F(0) is 1."""
+    """F(j) is given for each j; F(0) is 1.
+
+    Attributes
+    ----------
+    survival
+        F(1), F(2), …, which never increases.
+    """
 
     kind: Literal["table"]
     survival: Annotated[tuple[Probability, ...], Field(min_length=1, strict=False)]

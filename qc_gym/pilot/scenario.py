@@ -28,6 +28,11 @@ class BetaRate(Record):
     """A defect rate that is not known: Beta(a, b), the fewer a + b the less is known.
 
     ``b`` is above 1: at 1 the expected cost of a good item, 1 / (1 − rate), is not finite.
+
+    Attributes
+    ----------
+    a, b
+        Shapes of the distribution.
     """
 
     a: Annotated[float, Field(gt=0, le=MAX_SHAPE)]

@@ -21,7 +21,15 @@ MAX_LOG_ODDS = 340.0
 
 
 class TwoPointPrior(Record):
-    """The lot is bad, with fraction defective ``bad``, with probability ``prob_bad``; else good."""
+    """The lot is either good or bad.
+
+    Attributes
+    ----------
+    good, bad
+        Fraction defective p of a good lot, and of a bad one.
+    prob_bad
+        P(the lot is bad).
+    """
 
     kind: Literal["two_point"]
     good: Rate
@@ -36,7 +44,16 @@ class TwoPointPrior(Record):
 
 
 class BetaPrior(Record):
-    """The fraction defective is Beta(a, b); the lot is bad when it exceeds ``limit``."""
+    """The fraction defective p is Beta(a, b).
+
+    Attributes
+    ----------
+    a, b
+        Shapes of the distribution: as after a − 1 defective and b − 1 conforming items, had all values
+        of p been alike before.
+    limit
+        The lot is bad where p exceeds it.
+    """
 
     kind: Literal["beta"]
     a: Shape

@@ -120,7 +120,27 @@ def test_solve(observation: str, scenario: str, capsys: pytest.CaptureFixture[st
     assert main([*command, "--episodes", "2000"]) == 0
     text = capsys.readouterr().out
     assert f"{optimum.value:.8f}" in text
-    assert baselines.plan(env).text().strip() in text
+    assert baselines.plan(env).summary().strip() in text
+    assert baselines.plan(env).table().strip() in text
+
+
+@pytest.mark.parametrize("kind", ["txt", "csv", "json", "html"])
+def test_a_plan_is_written(kind: str, scenario: str, tmp_path: Path) -> None:
+    path = tmp_path / f"card.{kind}"
+    command = ["solve", "SequentialSampling-v0", "--scenario", scenario, "--no-check"]
+    assert main([*command, "--plan", str(path)]) == 0
+    plan = baselines.plan(ID, scenario=scenario)
+    form = {"txt": plan.text, "csv": plan.csv, "json": plan.json, "html": plan.html}[kind]
+    assert path.read_text(encoding="utf-8") == form()
+
+
+def test_a_plan_of_another_kind_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "card.pdf"
+    assert main(["solve", "SequentialSampling-v0", "--plan", str(path)]) == 2
+    assert ".txt, .csv, .json, .html" in capsys.readouterr().err
+    assert not path.exists()
 
 
 def test_score_of_the_reference_policies(scenario: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,9 @@ def test_tables_of_one_paper(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     ledger = papers.ledger("cumcm-2024b-report-zh")
     for entry in ledger.entries:
-        place, what = f" {entry.where} ", f" {entry.what} "
-        line = next(line for line in text.splitlines() if place in line and what in line)
+        place, what = f"{entry.where} ", f" {entry.what} "
+        lines = [line for line in text.splitlines() if line.startswith(place)]
+        line = next(line for line in lines if what in line)
         assert entry.printed in line
         assert entry.shown in line
         assert str(entry.verdict) in line
