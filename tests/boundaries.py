@@ -8,7 +8,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 from lots import boundary_lots
 
-MONEY = st.sampled_from([0.0, 0.0, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
+MONEY = st.sampled_from([0.0, 0.0, 5e-324, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
 SHARE = st.sampled_from([0.0, 0.5, 0.999999]) | st.floats(0.0, 0.99)
 INNER = st.sampled_from([1e-9, 0.5, 1.0 - 1e-9]) | st.floats(0.001, 0.999)
 """Rates that may be neither 0 nor 1."""

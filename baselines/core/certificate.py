@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,11 @@ _RESIDUAL = 1e-7
 _BY_CHANCE = 6.0
 """Standard errors by which a simulation may be away: by chance one in 500 million is, and a failure is
 simulated again."""
+
+
+def rounding(stakes: float) -> float:
+    """Return the error that rounding may make where so much money is at stake."""
+    return ROUNDING * stakes + sys.float_info.min  # below which it is no longer relative
 
 
 class OracleError(AssertionError):
@@ -82,7 +88,7 @@ class Certificate:
         if self.simulation is None:
             return None
         difference = self.simulation.mean - self.value
-        if abs(difference) <= self.width + ROUNDING * self.stakes:
+        if abs(difference) <= self.width + rounding(self.stakes):
             return 0.0
         if self.simulation.stderr == 0.0:
             return math.copysign(math.inf, difference)

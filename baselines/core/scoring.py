@@ -17,7 +17,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
-from baselines.core.certificate import ROUNDING, OracleError
+from baselines.core.certificate import OracleError, rounding
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
 
@@ -122,7 +122,7 @@ def worth_by_simulation(
         here = gaps(arena.states, actions)
         lost[played[active], each[active]] += here[active]
         lengths[played[active], each[active]] += 1
-    if lost.min() < -ROUNDING * stakes:
+    if lost.min() < -rounding(stakes):
         raise OracleError(f"an episode's gaps sum to {lost.min()!r}")
     return Worth(float(lost.mean()), float(lengths.mean()), standard_error(lost), exact=False)
 

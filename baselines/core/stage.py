@@ -15,7 +15,7 @@ import numpy as np
 from gymnasium import wrappers
 from numpy.typing import NDArray
 
-from baselines.core.certificate import ROUNDING, OracleError
+from baselines.core.certificate import OracleError, rounding
 from baselines.core.optimum import Optimum
 from baselines.core.scoring import Worth, standard_error
 from qc_gym.core.env import QCEnv
@@ -101,7 +101,7 @@ def worth_on_stage(
     found = Worth(
         float(regrets.mean()), float(np.mean(lengths)), standard_error(regrets), exact=False
     )
-    if found.regret < -max(ROUNDING * optimum.stakes, _BY_CHANCE * found.stderr):
+    if found.regret < -max(rounding(optimum.stakes), _BY_CHANCE * found.stderr):
         if is_cut:
             raise ValueError(
                 "env: its wrappers cut episodes off before they are paid for, so that the policy earns "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.certificate import ROUNDING, Certificate, OracleError, confirmed, simulate
+from baselines.core.certificate import Certificate, OracleError, confirmed, rounding, simulate
 from baselines.core.disagreements import Disagreement, largest_terms, simulated_flow
 from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.optimum import Optimum
@@ -23,9 +22,6 @@ from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
-
-_LEAST = sys.float_info.min
-"""Below it rounding is no longer relative."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,7 +105,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def check(self) -> None:
         """Raise an OracleError unless the value of the optimal policy is the optimal value."""
         found = self.evaluation.value
-        if not abs(found - self.value) <= ROUNDING * self.stakes + _LEAST:
+        if not abs(found - self.value) <= rounding(self.stakes):
             raise OracleError(
                 f"the optimal policy earns {found!r} and the optimal value is {self.value!r}"
             )
@@ -133,7 +129,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
             gap = (table * self.solution.gaps()).sum(axis=1)
             reached = found.occupancy > 0
             lost = float(found.occupancy[reached] @ gap[reached])
-            slack = ROUNDING * (self.stakes + found.stakes) + _LEAST
+            slack = rounding(self.stakes + found.stakes)
             if regret < -slack or abs(regret - lost) > slack:
                 raise OracleError(
                     f"regret {regret!r} is negative, or is not the sum of gaps {lost!r}"

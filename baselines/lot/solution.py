@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.certificate import (
-    ROUNDING,
     Certificate,
     OracleError,
     Simulation,
     confirmed,
+    rounding,
     simulate_policy,
 )
 from baselines.core.disagreements import Disagreement
@@ -191,7 +191,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
     def check(self) -> None:
         """Raise an OracleError unless the optimal policy costs what the bounds say."""
         cost = self.cost(self.policy)
-        slack = cost.tolerance + (self.upper - self.lower) + ROUNDING * self.stakes
+        slack = cost.tolerance + (self.upper - self.lower) + rounding(self.stakes)
         if not abs(self.value + cost.cost) <= slack:
             raise OracleError(
                 f"the optimal policy earns {-cost.cost!r} and the optimal value is {self.value!r}"
@@ -218,7 +218,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         if cost.tolerance > EXACT * cost.cost:
             return None
         regret = self.value + cost.cost
-        slack = cost.tolerance + ROUNDING * self.stakes
+        slack = cost.tolerance + rounding(self.stakes)
         if regret < -slack:
             raise OracleError(f"regret {regret!r} is negative by more than its error {slack!r}")
         return Worth(regret, cost.decisions, tolerance=cost.tolerance)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.certificate import ROUNDING, OracleError
+from baselines.core.certificate import OracleError, rounding
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
@@ -92,7 +92,7 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
         commits = actions >= COMMIT
         earned = np.where(commits, lattice.payoffs, -costs[np.where(commits, 0, actions)])
         found, moved = float(visits @ earned), float(visits @ np.abs(earned))
-        if not abs(found - self.value) <= ROUNDING * moved:
+        if not abs(found - self.value) <= rounding(moved):
             raise OracleError(f"the optimal policy earns {found!r}, the optimum is {self.value!r}")
 
     def play(self, actions: NDArray[np.integer]) -> PilotPolicy:
