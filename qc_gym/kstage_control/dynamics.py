@@ -69,7 +69,7 @@ def reset(scenario, state, noise):
 @njit(error_model="numpy", inline="always")
 def step(scenario, state, action, noise):
     """Run ``action`` stages today. Return (reward, terminated)."""
-    reward = -scenario.cost[state.level, action]
+    reward = 0.0 - scenario.cost[state.level, action]
     reward -= scenario.changeover_cost * abs(action - state.stages)
     draw = uniform(noise)
     level = 0

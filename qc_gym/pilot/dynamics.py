@@ -181,7 +181,7 @@ def step(scenario, state, action, noise):
         state.d[action] += np.int64(found)
         state.last_tested = action
         state.last_defective = found
-        return -scenario.sample_cost[action], False
+        return 0.0 - scenario.sample_cost[action], False
     plan = max(action - COMMIT, 0)
     moments = moments_at(state.rate[0], state.rate[1], state.rate[2])
     return order_profit(scenario, plan, moments), True

@@ -95,13 +95,13 @@ def step(scenario, state, action, noise):
         state.n += 1
         state.d += found
         state.last_result = CONFORMING + found
-        return -scenario.inspection_cost, False
+        return 0.0 - scenario.inspection_cost, False
     if (action == ACCEPT) != state.is_bad:
         return 0.0, True
     loss = scenario.accept_bad_cost if action == ACCEPT else scenario.reject_good_cost
     if scenario.is_linear:
         loss *= abs(state.fraction_defective - scenario.limit)
-    return -loss, True
+    return 0.0 - loss, True
 
 
 @njit(error_model="numpy", inline="always")
