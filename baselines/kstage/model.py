@@ -12,7 +12,7 @@ from baselines.core.policy import TabularPolicy
 from qc_gym.core.kernel import Kernel
 from qc_gym.kstage.dynamics import UNDECIDED
 from qc_gym.kstage.scenario import KStageScenario
-from qc_gym.kstage.steady_state import SteadyState, steady_state
+from qc_gym.kstage.steady_state import SteadyState
 
 KStageModel = TabularModel[KStageScenario]
 KStagePolicy = TabularPolicy[KStageScenario]
@@ -41,14 +41,7 @@ def steady_states(scenario: KStageScenario) -> SteadyState:
 
     It is the table by which Yang (2010, section 3.3) finds the best K: all of them.
     """
-    return steady_state(
-        scenario.fraction_defective,
-        scenario.rework_fraction_defective,
-        scenario.lot_size,
-        scenario.sample_size,
-        np.arange(scenario.max_stages + 1),
-        scenario.daily_demand,
-    )
+    return scenario.steady_state(scenario.fraction_defective, np.arange(scenario.max_stages + 1))
 
 
 def _states(kernel: Kernel) -> NDArray[np.void]:

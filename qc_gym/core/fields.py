@@ -16,3 +16,5 @@ Share = Annotated[float, Field(ge=0, lt=1, json_schema_extra=_SHARE)]
 """A probability that cannot be 1."""
 Rate = Annotated[float, Field(gt=0, lt=1, json_schema_extra=_SHARE)]
 """A probability that can be neither 0 nor 1."""
+ErrorRate = Share
+"""A probability that an inspector errs; :func:`qc_gym.core.inspection.check_errors` bounds two together."""

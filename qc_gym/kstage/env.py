@@ -22,6 +22,11 @@ class KStageEnv(QCEnv):
     the customer sends back, is reworked and pooled again. More stages cost inspections and save
     rejected lots. The network is that of Yang (2010), and so is its steady state.
 
+    Inspectors may err, in the stages, at the source and in re-inspection alike: ``false_alarm`` is the
+    probability that a conforming item is judged nonconforming (and reworked for nothing, or its lot
+    rejected), ``miss`` that a nonconforming one is judged conforming (and goes on). The customer finds
+    every nonconforming item.
+
     ## Actions: ``Discrete(max_stages + 1)``
 
     Action K runs K stages.
@@ -45,11 +50,13 @@ class KStageEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``blu-2010``, the case of Yang 2010; ``stubborn-defects``,
-    ``clean-process``), a mapping of the fields of :class:`~qc_gym.kstage.scenario.KStageScenario`, or
-    a YAML or JSON file of them. ``max_stages`` may not be a range: it is the number of actions.
+    ``clean-process``; ``tired-eyes``, whose inspectors err), a mapping of the fields of
+    :class:`~qc_gym.kstage.scenario.KStageScenario`, or a YAML or JSON file of them. ``max_stages`` may
+    not be a range: it is the number of actions.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the network, its flows as widths and numbers once K is decided, with
-    the K of any policy given to :meth:`show_policy`.
+    the K of any policy given to :meth:`show_policy`. Where inspectors err, what re-inspection misses
+    and what it takes for nonconforming are flows of their own.
 
     ## Version history
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,14 +23,16 @@ from qc_gym.core.picture import (
     paint,
     with_minus,
 )
-from qc_gym.kstage.scenario import KStageScenario
-from qc_gym.kstage.steady_state import SteadyState, steady_state
+from qc_gym.kstage.scenario import KStageScenario, PlantScenario
+from qc_gym.kstage.steady_state import SteadyState
 
 SIZE = (8.0, 4.8)  # inches
 WHITE = np.full(4, 255, np.uint8)
 BOX = (104.0, 46.0)  # pixels
 WIDEST = 12.0
 """Width in points of the largest flow."""
+LINE = 135
+"""Most letters of a line of small print."""
 
 SHOPS: dict[str, tuple[float, float]] = {
     "production": (72, 300),
@@ -70,6 +73,8 @@ class Flow(NamedTuple):
         Corners of the arrow, in pixels from the left and from below.
     place
         Where its number is.
+    what
+        What flows, where two flows lead the same way; empty otherwise.
     """
 
     source: str
@@ -78,6 +83,22 @@ class Flow(NamedTuple):
     bad: bool
     route: tuple[tuple[float, float], ...]
     place: tuple[float, float]
+    what: str = ""
+
+
+class Returns(NamedTuple):
+    """Items a day that come back into the pool, by where they are found or overlooked."""
+
+    sent_back: float  # nonconforming, by the customer
+    found: float  # nonconforming, in re-inspection
+    alarms: float  # conforming, judged nonconforming in re-inspection
+    missed: float  # nonconforming, judged conforming in re-inspection
+    kept: float  # conforming, judged so in re-inspection
+
+    @property
+    def reworked(self) -> float:
+        """Items reworked after the stages."""
+        return self.sent_back + self.found + self.alarms
 
 
 def draw_plant(
@@ -106,7 +127,7 @@ def draw_plant(
     heading, details = _heading(scenario, stages, advice)
     ax.text(16, 446, heading, fontsize=14, fontweight="bold", color=INK)
     ax.text(16, 418, with_minus(details), fontsize=9.5, color=INK)
-    ax.text(16, 16, _setting(scenario), fontsize=8, color=FAINT)
+    ax.text(16, 16, textwrap.fill(_setting(scenario), LINE), fontsize=8, color=FAINT)
     return paint(figure, WHITE)[..., :3].copy()
 
 
@@ -116,7 +137,8 @@ def describe_plant(scenario: KStageScenario, stages: int | None, advice: int | N
     if stages is not None:
         steady = plant_state(scenario, stages)
         lines += [
-            f"{flow.source} → {flow.target}: {flow.items:,.1f} items a day"
+            f"{flow.source} → {flow.target}{flow.what and f' ({flow.what})'}: {flow.items:,.1f} items a "
+            "day"
             for flow in flows(scenario, stages)
         ]
         lines += [f"{name}: {note}" for name, note in shop_notes(scenario, steady).items() if note]
@@ -126,28 +148,37 @@ def describe_plant(scenario: KStageScenario, stages: int | None, advice: int | N
 
 def plant_state(scenario: KStageScenario, stages: int) -> SteadyState:
     """Return the steady state of a plant that runs so many stages."""
-    return steady_state(
-        scenario.fraction_defective,
-        scenario.rework_fraction_defective,
-        scenario.lot_size,
-        scenario.sample_size,
-        stages,
-        scenario.daily_demand,
+    return scenario.steady_state(scenario.fraction_defective, stages)
+
+
+def returns(scenario: KStageScenario, steady: SteadyState) -> Returns:
+    """Return what comes back into the pool (Yang 2010, equations 5 to 9; docs/theory/kstage.md)."""
+    outgoing = float(steady.outgoing_fraction)
+    sent_back = outgoing * (scenario.daily_demand / (1.0 - outgoing))
+    # What the pool holds of nonconforming items is sent back or re-inspected.
+    bad = float(steady.pool_fraction * steady.pooled) - sent_back
+    good = float(steady.reinspections) - bad
+    return Returns(
+        sent_back,
+        (1.0 - scenario.miss) * bad,
+        scenario.false_alarm * good,
+        scenario.miss * bad,
+        (1.0 - scenario.false_alarm) * good,
     )
 
 
 def flows(scenario: KStageScenario, stages: int) -> list[Flow]:
-    """Return what flows between the shops in the steady state (Yang 2010, equations 2 to 9)."""
+    """Return what flows between the shops in the steady state (Yang 2010, equations 2 to 9).
+
+    Where inspectors err, what re-inspection misses goes back to the pool, and what it takes for
+    nonconforming goes to rework: two flows more.
+    """
     steady = plant_state(scenario, stages)
     demand = scenario.daily_demand
-    outgoing = float(steady.outgoing_fraction)
-    delivered = demand / (1.0 - outgoing)
-    returned = outgoing * delivered
+    back = returns(scenario, steady)
+    delivered = demand / (1.0 - float(steady.outgoing_fraction))
     rejected = float(steady.reinspections)
     pooled = float(steady.pooled)
-    # All that is found and sent back is reworked: p_E N_E = N(6,7), equations 8 and 9.
-    reworked = float(steady.pool_fraction) * pooled
-    found = reworked - returned
     reinspected = "re-inspection"
     return [
         Flow("production", "stages", demand, False, ((124, 300), (182, 300)), (153, 312)),
@@ -159,17 +190,35 @@ def flows(scenario: KStageScenario, stages: int) -> list[Flow]:
         Flow(
             "source inspection", reinspected, rejected, False, ((564, 277), (564, 145)), (602, 205)
         ),
-        Flow(reinspected, "pool", rejected - found, False, ((540, 143), (420, 275)), (510, 224)),
-        Flow(reinspected, "rework", found, True, ((512, 120), (454, 120)), (483, 127)),
-        Flow("customer", "rework", returned, True, RETURN, (580, 68)),
-        Flow("rework", "pool", reworked, False, ((388, 143), (388, 275)), (358, 205)),
+        Flow(reinspected, "pool", back.kept, False, ((540, 143), (420, 275)), (510, 224)),
+        Flow(reinspected, "rework", back.found, True, ((512, 120), (454, 120)), (483, 127)),
+        Flow("customer", "rework", back.sent_back, True, RETURN, (580, 68)),
+        Flow("rework", "pool", back.reworked, False, ((388, 143), (388, 275)), (358, 205)),
+        *(_errors(back) if scenario.has_errors else ()),
     ]
+
+
+def _errors(back: Returns) -> tuple[Flow, Flow]:
+    """Return the flows of what re-inspection judges wrongly."""
+    source = "re-inspection"
+    return (
+        Flow(source, "pool", back.missed, True, ((522, 143), (402, 275)), (428, 180), "missed"),
+        Flow(
+            source,
+            "rework",
+            back.alarms,
+            False,
+            ((512, 104), (454, 104)),
+            (483, 84),
+            "false alarms",
+        ),
+    )
 
 
 def shop_notes(scenario: KStageScenario, steady: SteadyState) -> dict[str, str]:
     """Return what each shop has to do a day, in words, by name."""
     demand = scenario.daily_demand
-    again = float(steady.pool_fraction * steady.pooled)
+    again = returns(scenario, steady).reworked
     return {
         "production": f"{scenario.fraction_defective:.3g} nonconforming",
         "stages": f"inspect {float(steady.stage_inspections):,.0f}\n"
@@ -198,8 +247,15 @@ def _setting(scenario: KStageScenario) -> str:
     return (
         f"lots of {scenario.lot_size:,}, {scenario.sample_size:,} inspected; rework leaves "
         f"{scenario.rework_fraction_defective:g} nonconforming; costs {scenario.inspection_cost:g} "
-        f"per inspection, {scenario.rework_cost:g} per rework"
+        f"per inspection, {scenario.rework_cost:g} per rework{errors_in_words(scenario)}"
     )
+
+
+def errors_in_words(scenario: PlantScenario) -> str:
+    """Return how inspectors err, to follow other words; empty if they do not."""
+    if not scenario.has_errors:
+        return ""
+    return f"; false alarms {scenario.false_alarm:g}, misses {scenario.miss:g}"
 
 
 def _draw_flow(ax: Any, flow: Flow, demand: float, shown: bool) -> None:
@@ -223,7 +279,14 @@ def _draw_flow(ax: Any, flow: Flow, demand: float, shown: bool) -> None:
         is_level = flow.route[0][1] == flow.route[-1][1]
         y += width * is_level  # above the head of a wide arrow
         ax.text(
-            x, y, f"{flow.items:,.0f}", fontsize=9, color=INK, ha="center", va="bottom", zorder=3
+            x,
+            y,
+            f"{flow.items:,.0f} {flow.what}".rstrip(),
+            fontsize=9,
+            color=INK,
+            ha="center",
+            va="bottom",
+            zorder=3,
         )
 
 

@@ -7,18 +7,21 @@ from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, model_validator
 
-from qc_gym.core.fields import Money, Rate
+from qc_gym.core.fields import ErrorRate, Money, Rate
+from qc_gym.core.inspection import check_errors
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Scenario
 from qc_gym.kstage.dynamics import KERNEL, scenario_dtype
-from qc_gym.kstage.steady_state import cost_table
+from qc_gym.kstage.steady_state import SteadyState, cost_table, steady_state
 
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
 Stages = Annotated[int, Field(ge=0, le=100)]
 Demand = Annotated[float, Field(gt=0, le=1e12)]
+MAX_POOLED = 1e9
+"""Most items packed into lots for one that is used: with more, next to no lot is accepted."""
 
 
 class PlantScenario(Scenario):
@@ -37,6 +40,10 @@ class PlantScenario(Scenario):
         Money per item inspected, per item reworked, wherever that is.
     max_stages
         Most stages of inspection and rework, K, that may be run.
+    false_alarm, miss
+        Probabilities that a conforming item is judged nonconforming, and a nonconforming one
+        conforming, wherever items are inspected; in [0, 1), their sum below 1. The customer errs
+        never.
     """
 
     rework_fraction_defective: Rate
@@ -46,6 +53,8 @@ class PlantScenario(Scenario):
     inspection_cost: Money
     rework_cost: Money
     max_stages: Stages
+    false_alarm: ErrorRate = 0.0
+    miss: ErrorRate = 0.0
 
     @model_validator(mode="after")
     def _check_sample(self) -> Self:
@@ -53,7 +62,49 @@ class PlantScenario(Scenario):
             raise ValueError(
                 f"sample_size = {self.sample_size}: must be at most lot_size = {self.lot_size}"
             )
+        check_errors(self.false_alarm, self.miss)
         return self
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether inspectors err."""
+        return self.false_alarm > 0.0 or self.miss > 0.0
+
+    def steady_state(self, fraction_defective: ArrayLike, stages: ArrayLike) -> SteadyState:
+        """Return the steady state of this plant; the arguments broadcast together.
+
+        Parameters
+        ----------
+        fraction_defective
+            p0, of new items.
+        stages
+            K.
+        """
+        return steady_state(
+            fraction_defective,
+            self.rework_fraction_defective,
+            self.lot_size,
+            self.sample_size,
+            stages,
+            self.daily_demand,
+            false_alarm=self.false_alarm,
+            miss=self.miss,
+        )
+
+    def _check_deliveries(self, rates: ArrayLike) -> None:
+        """Raise a ValueError if errors leave next to no lot accepted, at one of the ``rates`` (p0)."""
+        if not self.has_errors:  # lots of conforming items are all accepted
+            return
+        pooled = self.steady_state(
+            np.reshape(rates, (-1, 1)), np.arange(self.max_stages + 1)
+        ).pooled
+        most = float(pooled.max()) / self.daily_demand
+        if not most <= MAX_POOLED:
+            raise ValueError(
+                f"sample_size = {self.sample_size} with false_alarm = {self.false_alarm} and miss = "
+                f"{self.miss}: next to no lot is accepted; {most:.3g} items are packed for one that "
+                f"is used, must be at most {MAX_POOLED:,.0f}"
+            )
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -79,6 +130,8 @@ class PlantScenario(Scenario):
             self.inspection_cost,
             self.rework_cost,
             self.max_stages,
+            self.false_alarm,
+            self.miss,
         )
 
 
@@ -127,7 +180,25 @@ class KStageScenario(PlantScenario):
             "rework_cost": 6.0,
             "max_stages": 4,
         },
+        # Inspectors who err: with others who do not, this plant would run every stage, not none.
+        "tired-eyes": {
+            "fraction_defective": 0.25,
+            "rework_fraction_defective": 0.35,
+            "lot_size": 150,
+            "sample_size": 6,
+            "daily_demand": 1000.0,
+            "inspection_cost": 0.4,
+            "rework_cost": 3.0,
+            "max_stages": 5,
+            "false_alarm": 0.02,
+            "miss": 0.15,
+        },
     }
+
+    @model_validator(mode="after")
+    def _check_pool(self) -> Self:
+        self._check_deliveries(self.fraction_defective)
+        return self
 
     @property
     def kernel(self) -> Kernel:

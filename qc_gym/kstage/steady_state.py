@@ -14,16 +14,23 @@ a = p_K/(1−pR), this is
 
 where nothing is subtracted, so that its logarithm gives w to full relative precision however small
 a is. The model that Yang compares with is the same equation with λ = 0.
+
+Inspectors who err (docs/theory/kstage.md) have a balance of their own: :mod:`qc_gym.kstage.imperfect`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+
+from qc_gym.core.inspection import check_errors
+from qc_gym.kstage.imperfect import solve_imperfect_plant
 
 Array = NDArray[np.float64]
 _FLOWS = 8
@@ -49,7 +56,7 @@ class SteadyState:
     stage_inspections, source_inspections, reinspections
         NIN1, NIN2, NIN3: items inspected in the stages, in samples of lots, in rejected lots.
     reworks
-        NRW, items reworked, wherever that is; the same for every K.
+        NRW, items reworked, wherever that is; the same for every K while no inspector errs.
     """
 
     stages_fraction: Array
@@ -78,6 +85,9 @@ def steady_state(
     sample_size: ArrayLike,
     stages: ArrayLike,
     daily_demand: ArrayLike = 1.0,
+    *,
+    false_alarm: ArrayLike = 0.0,
+    miss: ArrayLike = 0.0,
 ) -> SteadyState:
     """Return the steady state (Yang 2010, section 3; docs/theory/kstage.md).
 
@@ -94,16 +104,27 @@ def steady_state(
         K, whole numbers, at least 0.
     daily_demand
         Q, conforming items that the customer uses a day, above 0.
+    false_alarm, miss
+        Probabilities, in [0, 1), that a conforming item is judged nonconforming and that a
+        nonconforming one is judged conforming, wherever items are inspected; their sum is below 1.
+        Where next to no lot is accepted the flows may be infinite.
 
     Raises
     ------
     ValueError
         An argument out of range or not of numbers, or shapes that do not fit; the message names it.
     """
-    p0, pr, lot, sample, k, demand = _checked(
+    given = _Given(
         fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
     )
-    return _flows(p0, pr, lot, sample, sample, k, demand)
+    if _is_zero(false_alarm) and _is_zero(miss):
+        p0, pr, lot, sample, k, demand = _checked(given)
+        return _flows(p0, pr, lot, sample, sample, k, demand)
+    arrays = _checked(given, {"false_alarm": false_alarm, "miss": miss})
+    flows = np.empty((_FLOWS, arrays[0].size))
+    p0, pr, lot, sample, k, demand, alarms, misses = (array.ravel() for array in arrays)
+    _solve_imperfect(p0, pr, lot, sample, k, demand, alarms, misses, flows)
+    return SteadyState(*flows.reshape(_FLOWS, *arrays[0].shape))
 
 
 def earlier_steady_state(
@@ -120,7 +141,14 @@ def earlier_steady_state(
     and the AOQ is x itself (Yang 2010, section 4; docs/theory/kstage.md).
     """
     p0, pr, lot, sample, k, demand = _checked(
-        fraction_defective, rework_fraction_defective, lot_size, sample_size, stages, daily_demand
+        _Given(
+            fraction_defective,
+            rework_fraction_defective,
+            lot_size,
+            sample_size,
+            stages,
+            daily_demand,
+        )
     )
     return _flows(p0, pr, lot, sample, np.zeros_like(lot), k, demand)
 
@@ -133,6 +161,8 @@ def cost_table(
     inspection_cost: float,
     rework_cost: float,
     max_stages: int,
+    false_alarm: float = 0.0,
+    miss: float = 0.0,
 ) -> Array:
     """Return the cost of each K for one plant, (max_stages + 1,): money per conforming item used.
 
@@ -146,16 +176,39 @@ def cost_table(
         float(sample_size),
         inspection_cost,
         rework_cost,
+        false_alarm,
+        miss,
         costs,
     )
     return costs
 
 
 @njit(cache=True, error_model="numpy")
-def _fill_costs(p0, pr, lot, sample, inspection_cost, rework_cost, costs):  # type: ignore[no-untyped-def]
+def _fill_costs(  # type: ignore[no-untyped-def]
+    p0, pr, lot, sample, inspection_cost, rework_cost, false_alarm, miss, costs
+):
     for stages in range(len(costs)):
-        flows = _solve_plant(p0, pr, lot, sample, sample, float(stages), 1.0)
+        flows = _solve_any_plant(p0, pr, lot, sample, float(stages), 1.0, false_alarm, miss)
         costs[stages] = inspection_cost * (flows[4] + flows[5] + flows[6]) + rework_cost * flows[7]
+
+
+@njit(cache=True, error_model="numpy")
+def _solve_imperfect(p0, pr, lot, sample, k, demand, false_alarm, miss, flows):  # type: ignore[no-untyped-def]
+    """Write the fields of SteadyState, (8, m), of m plants; all arguments are float64 (m,)."""
+    for i in range(len(p0)):
+        plant = _solve_any_plant(
+            p0[i], pr[i], lot[i], sample[i], k[i], demand[i], false_alarm[i], miss[i]
+        )
+        for j in range(_FLOWS):
+            flows[j, i] = plant[j]
+
+
+@njit(cache=True, error_model="numpy")
+def _solve_any_plant(p0, pr, lot, sample, k, demand, false_alarm, miss):  # type: ignore[no-untyped-def]
+    """Return the fields of SteadyState of one plant, by the balance that its inspectors ask for."""
+    if false_alarm == 0.0 and miss == 0.0:
+        return _solve_plant(p0, pr, lot, sample, sample, k, demand)
+    return solve_imperfect_plant(p0, pr, lot, sample, k, demand, false_alarm, miss)
 
 
 def _flows(
@@ -239,23 +292,24 @@ def _solve_odds(a, n, share):  # type: ignore[no-untyped-def]
     return w
 
 
-def _checked(
-    fraction_defective: ArrayLike,
-    rework_fraction_defective: ArrayLike,
-    lot_size: ArrayLike,
-    sample_size: ArrayLike,
-    stages: ArrayLike,
-    daily_demand: ArrayLike,
-) -> list[Array]:
+class _Given(NamedTuple):
+    """What describes a plant without errors, as it was given."""
+
+    fraction_defective: ArrayLike
+    rework_fraction_defective: ArrayLike
+    lot_size: ArrayLike
+    sample_size: ArrayLike
+    stages: ArrayLike
+    daily_demand: ArrayLike
+
+
+def _is_zero(value: ArrayLike) -> bool:
+    return isinstance(value, float) and value == 0.0
+
+
+def _checked(plant: _Given, errors: Mapping[str, ArrayLike] | None = None) -> list[Array]:
     """Return the arguments as float64 arrays of one shape, or raise a ValueError."""
-    given = {
-        "fraction_defective": fraction_defective,
-        "rework_fraction_defective": rework_fraction_defective,
-        "lot_size": lot_size,
-        "sample_size": sample_size,
-        "stages": stages,
-        "daily_demand": daily_demand,
-    }
+    given = {**plant._asdict(), **(errors or {})}
     arrays = {name: _as_floats(name, value) for name, value in given.items()}
     try:
         np.broadcast_shapes(*(array.shape for array in arrays.values()))
@@ -271,9 +325,20 @@ def _checked(
         _require(name, value, is_whole & (value >= least), f"a whole number of at least {least}")
     value = arrays["daily_demand"]
     _require("daily_demand", value, (value > 0.0) & np.isfinite(value), "above 0 and finite")
+    if errors:
+        _check_errors(arrays["false_alarm"], arrays["miss"])
     sample, lot = np.broadcast_arrays(arrays["sample_size"], arrays["lot_size"])
     _require("sample_size", sample, sample <= lot, "at most lot_size")
     return [array.copy() for array in np.broadcast_arrays(*arrays.values())]
+
+
+def _check_errors(false_alarm: Array, miss: Array) -> None:
+    for name, value in (("false_alarm", false_alarm), ("miss", miss)):
+        _require(name, value, (value >= 0.0) & (value < 1.0), "at least 0 and less than 1")
+    alarms, misses = np.broadcast_arrays(false_alarm, miss)
+    if alarms.size:
+        worst = int(np.argmax(alarms + misses))
+        check_errors(float(alarms.flat[worst]), float(misses.flat[worst]))
 
 
 def _as_floats(name: str, value: ArrayLike) -> Array:

@@ -18,7 +18,8 @@ class KStageControlEnv(QCEnv):
     The plant of ``qc_gym/KStage-v0`` makes items of a quality that wanders: every day the fraction
     nonconforming is that of one of several levels, which moves by a Markov chain. The level is seen at
     the start of the day, and then K is chosen. A bad day wants more stages than a good one; to
-    set up or to take down a stage costs money as well.
+    set up or to take down a stage costs money as well. Inspectors may err, as there: ``false_alarm``
+    and ``miss``.
 
     ## Actions: ``Discrete(max_stages + 1)``
 
@@ -50,9 +51,10 @@ class KStageControlEnv(QCEnv):
 
     ## Arguments
 
-    ``scenario``: a preset (``blu-quarter``, ``tool-wear``, ``two-suppliers``), a mapping of the fields
-    of :class:`~qc_gym.kstage_control.scenario.KStageControlScenario`, or a YAML or JSON file of them. In a
-    range neither ``max_stages`` nor the number of levels may vary.
+    ``scenario``: a preset (``blu-quarter``, ``tool-wear``, ``two-suppliers``; ``tired-shifts``, whose
+    inspectors err), a mapping of the fields of
+    :class:`~qc_gym.kstage_control.scenario.KStageControlScenario`, or a YAML or JSON file of them. In
+    a range neither ``max_stages`` nor the number of levels may vary.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the run over the days, level above and K below, with the K of any policy
     given to :meth:`show_policy`.

@@ -21,6 +21,7 @@ from qc_gym.core.picture import (
     paint,
     with_minus,
 )
+from qc_gym.kstage.render import errors_in_words
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 SIZE = (8.0, 4.8)  # inches
@@ -106,7 +107,7 @@ def _setting(scenario: KStageControlScenario) -> str:
     return (
         f"{scenario.daily_demand:,g} items used a day; costs {scenario.inspection_cost:g} per "
         f"inspection, {scenario.rework_cost:g} per rework, {scenario.changeover_cost:g} per stage "
-        "changed and item used"
+        f"changed and item used{errors_in_words(scenario)}"
     )
 
 

@@ -98,6 +98,22 @@ class KStageControlScenario(PlantScenario):
             "initial_level": 1,
             "initial_stages": 1,
         },
+        # Inspectors who miss one in eight: stages that pay when all is well seen may not pay here.
+        "tired-shifts": {
+            "levels": [0.03, 0.10, 0.22],
+            "transition": [[0.85, 0.15, 0.0], [0.15, 0.70, 0.15], [0.0, 0.30, 0.70]],
+            "rework_fraction_defective": 0.15,
+            "lot_size": 250,
+            "sample_size": 15,
+            "daily_demand": 2000.0,
+            "inspection_cost": 0.8,
+            "rework_cost": 1.0,
+            "max_stages": 2,
+            "changeover_cost": 0.4,
+            "days": 40,
+            "false_alarm": 0.01,
+            "miss": 0.12,
+        },
     }
 
     @model_validator(mode="after")
@@ -128,6 +144,7 @@ class KStageControlScenario(PlantScenario):
                 f"days = {self.days}, {count} levels and max_stages = {self.max_stages} make "
                 f"{successions:,} successions: must be at most {MAX_SUCCESSIONS:,}"
             )
+        self._check_deliveries(self.levels)
         return self
 
     @property

@@ -18,6 +18,10 @@ ID = "qc_gym/KStage-v0"
 PRESETS = KStageScenario.presets
 RATE = st.floats(0.001, 0.95)
 MONEY = st.floats(0.0, 10.0)
+ERRORS = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"false_alarm": st.floats(0.0, 0.1), "miss": st.floats(0.0, 0.4)}),
+)
 RANGE = {
     **PRESETS["blu-2010"],
     "fraction_defective": {"low": 0.001, "high": 0.4},
@@ -30,17 +34,32 @@ def cost_per_item(plant: dict[str, Any], stages: int) -> float:
     """Return the cost of an item used, from the formulas of docs/theory and a root finder."""
     p0, pr = plant["fraction_defective"], plant["rework_fraction_defective"]
     n, share = plant["sample_size"], plant["sample_size"] / plant["lot_size"]
-    p = p0 * pr**stages
+    false_alarm, miss = plant.get("false_alarm", 0.0), plant.get("miss", 0.0)
+    entering, fraction, p, within, reworked = 1.0, p0, 0.0, 0.0, 0.0
+    for _ in range(stages):
+        within += entering
+        p += entering * fraction * miss
+        entering *= fraction * (1 - miss) + (1 - fraction) * false_alarm
+        reworked += entering
+        fraction = pr
+    p += entering * fraction
 
-    def balance(x: float) -> float:
-        return p * (1 - (1 - share) * x) * (1 - x) ** n - (1 - pr) * x
+    def pool(x: float) -> tuple[float, float, float]:
+        """Return what is accepted and used, reworked, and what enters nonconforming minus x."""
+        passed = x * miss + (1 - x) * (1 - false_alarm)
+        good = passed**n * (1 - x) * (1 - share + share * (1 - false_alarm) / passed)
+        bad = passed**n * x * (1 - share + share * miss / passed)
+        again = (1 - miss) * (x - bad) + false_alarm * (1 - x - good) + bad
+        return good, again, p * good + miss * (x - bad) + pr * again - x
 
-    most = min(p / (1 - pr), 1.0)  # the root is at most this, and of its order of magnitude
-    x = most * brentq(lambda share: balance(most * share), 0.0, 1.0, xtol=1e-16, rtol=1e-15)
-    pooled = p / ((1 - pr) * x)
-    within = 0.0 if stages == 0 else 1 + p0 * (1 - pr ** (stages - 1)) / (1 - pr)
-    inspected = within + share * pooled + (1 - (1 - x) ** n) * pooled
-    return plant["inspection_cost"] * inspected + plant["rework_cost"] * p0 / (1 - pr)
+    # The root is at most this, and without false alarms of its order of magnitude.
+    most = max(p, pr * false_alarm) / ((1 - pr) * (1 - miss))
+    most = most / (1 + most) * (1 + 1e-9)
+    x = most * brentq(lambda part: pool(most * part)[2], 0.0, 1.0, xtol=1e-16, rtol=1e-15)
+    good, again, _ = pool(x)
+    passed = x * miss + (1 - x) * (1 - false_alarm)
+    inspected = within + (share + 1 - passed**n) / good
+    return plant["inspection_cost"] * inspected + plant["rework_cost"] * (reworked + again / good)
 
 
 @st.composite
@@ -55,6 +74,7 @@ def plants(draw: st.DrawFn) -> dict[str, Any]:
         "inspection_cost": draw(MONEY),
         "rework_cost": draw(MONEY),
         "max_stages": draw(st.integers(0, 6)),
+        **draw(ERRORS),
     }
 
 

@@ -19,11 +19,16 @@ from network_simulator import (
 
 from qc_gym.kstage.steady_state import steady_state
 
-# Fractions nonconforming (new, reworked), N, n, K.
+# Fractions nonconforming (new, reworked), N, n, K; false alarms, misses.
 PLANTS = {
-    "blu-2010, one stage": (0.161, 0.05, 240, 16, 1),
-    "no stages, small lots": (0.10, 0.30, 20, 5, 0),
-    "three stages of poor rework": (0.40, 0.50, 50, 8, 3),
+    "blu-2010, one stage": ((0.161, 0.05, 240, 16, 1), (0.0, 0.0)),
+    "no stages, small lots": ((0.10, 0.30, 20, 5, 0), (0.0, 0.0)),
+    "three stages of poor rework": ((0.40, 0.50, 50, 8, 3), (0.0, 0.0)),
+    "both errors, one stage": ((0.20, 0.10, 100, 10, 1), (0.02, 0.10)),
+    "misses, no stages": ((0.10, 0.30, 20, 5, 0), (0.0, 0.40)),
+    "false alarms, three stages of poor rework": ((0.40, 0.50, 50, 8, 3), (0.05, 0.0)),
+    "every item of a lot is inspected": ((0.15, 0.20, 12, 12, 2), (0.03, 0.25)),
+    "lots of one item": ((0.30, 0.25, 1, 1, 1), (0.15, 0.30)),
 }
 RATIOS = {
     "pool_fraction": (POOL_BAD, POOLED),
@@ -44,17 +49,20 @@ def ratio_and_error(counts: np.ndarray, above: int, below: int) -> tuple[float, 
     return ratio, error
 
 
-@pytest.mark.parametrize("plant", PLANTS.values(), ids=PLANTS)
-def test_items_flow_as_the_steady_state_says(plant: Any) -> None:
+@pytest.mark.parametrize(("plant", "errors"), PLANTS.values(), ids=PLANTS)
+def test_items_flow_as_the_steady_state_says(plant: Any, errors: Any) -> None:
     lot_size = plant[2]
+    false_alarm, miss = errors
     counts = simulate_network(
         *plant,
+        false_alarm=false_alarm,
+        miss=miss,
         lots_in_pool=100_000 // lot_size,
         batches=40,
         lots_in_batch=250_000 // lot_size,
         seed=11,
     )
-    steady = steady_state(*plant)
+    steady = steady_state(*plant, false_alarm=false_alarm, miss=miss)
     for name, (above, below) in RATIOS.items():
         ratio, error = ratio_and_error(counts, above, below)
         expected = float(getattr(steady, name))

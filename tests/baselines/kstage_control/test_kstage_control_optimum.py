@@ -18,6 +18,10 @@ from qc_gym.kstage_control.scenario import KStageControlScenario
 ID = "qc_gym/KStageControl-v0"
 PRESETS = KStageControlScenario.presets
 MONEY = st.floats(0.0, 5.0)
+ERRORS = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"false_alarm": st.floats(0.0, 0.05), "miss": st.floats(0.0, 0.4)}),
+)
 
 
 @st.composite
@@ -39,6 +43,7 @@ def plants(draw: st.DrawFn, most_days: int = 6) -> dict[str, Any]:
         "days": draw(st.integers(1, most_days)),
         "initial_level": draw(st.integers(0, size - 1)),
         "initial_stages": draw(st.integers(0, most)),
+        **draw(ERRORS),
     }
 
 
@@ -49,6 +54,8 @@ def cost_of_a_day(plant: dict[str, Any], level: int, before: int, stages: int) -
         plant["lot_size"],
         plant["sample_size"],
         stages,
+        false_alarm=plant.get("false_alarm", 0.0),
+        miss=plant.get("miss", 0.0),
     )
     cost = steady.cost(plant["inspection_cost"], plant["rework_cost"])
     return float(cost) + plant["changeover_cost"] * abs(stages - before)

@@ -30,6 +30,8 @@ def test_the_reward_is_the_cost_of_an_item_used(preset: str, observation: str) -
             plant["sample_size"],
             stages,
             plant["daily_demand"],
+            false_alarm=plant.get("false_alarm", 0.0),
+            miss=plant.get("miss", 0.0),
         )
         cost = steady.cost(plant["inspection_cost"], plant["rework_cost"])
         assert reward == pytest.approx(-float(cost) / plant["daily_demand"], rel=1e-12)

@@ -18,7 +18,7 @@ def plant(name: str = "blu-2010") -> KStageScenario:
 
 
 @pytest.mark.parametrize("stages", [0, 1, 5])
-@pytest.mark.parametrize("name", ["blu-2010", "stubborn-defects"])
+@pytest.mark.parametrize("name", ["blu-2010", "stubborn-defects", "tired-eyes"])
 def test_what_flows_into_a_shop_flows_out_of_it(name: str, stages: int) -> None:
     scenario = plant(name)
     into = dict.fromkeys(render.SHOPS, 0.0)
@@ -68,6 +68,25 @@ def test_text_has_the_papers_numbers() -> None:
         "5,778.9 items inspected a day",
     ):
         assert words in text
+
+
+def test_where_errors_flow() -> None:
+    scenario = plant("tired-eyes")
+    flows = {(one.source, one.target, one.what): one for one in render.flows(scenario, 1)}
+    false_alarm, miss = 0.02, 0.15
+    found = flows["re-inspection", "rework", ""]
+    missed = flows["re-inspection", "pool", "missed"]
+    alarms = flows["re-inspection", "rework", "false alarms"]
+    kept = flows["re-inspection", "pool", ""]
+    assert missed.items / found.items == pytest.approx(miss / (1 - miss), rel=1e-9)
+    assert alarms.items / kept.items == pytest.approx(false_alarm / (1 - false_alarm), rel=1e-9)
+    assert (found.bad, missed.bad, alarms.bad, kept.bad) == (True, True, False, False)
+    # The same items as the steady state counts, wherever they are reworked.
+    steady = render.plant_state(scenario, 1)
+    stages = scenario.daily_demand * (0.25 * (1 - miss) + 0.75 * false_alarm)
+    assert flows["rework", "pool", ""].items + stages == pytest.approx(float(steady.reworks))
+    assert "false alarms 0.02, misses 0.15" in render.describe_plant(scenario, 1, None)
+    assert not any(one.what for one in render.flows(plant("blu-2010"), 1))
 
 
 def test_a_policy_is_shown_until_the_decision() -> None:

@@ -42,8 +42,18 @@ def test_the_default_is_the_papers_case() -> None:
     assert (scenario.sample_size, scenario.max_stages) == (16, 6)
 
 
+def best(scenario: Any) -> int:
+    return int(scenario.record()["cost"].argmin())
+
+
 def test_the_presets_have_different_optima() -> None:
-    assert len({int(parse(name).record()["cost"].argmin()) for name in PRESETS}) == len(PRESETS)
+    scenarios = [parse(name) for name in PRESETS]
+    faultless = [scenario for scenario in scenarios if not scenario.has_errors]
+    assert len({best(scenario) for scenario in faultless}) == len(faultless)
+    for scenario in scenarios:
+        if scenario.has_errors:  # they decide
+            fields = {**scenario.model_dump(), "false_alarm": 0.0, "miss": 0.0}
+            assert best(parse(fields)) != best(scenario)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -60,6 +70,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "many stages": ({"max_stages": 101}, "max_stages = 101: .*less than or equal to 100"),
     "money": ({"inspection_cost": -1.0}, r"inspection_cost = -1\.0: "),
     "rework money": ({"rework_cost": -1.0}, r"rework_cost = -1\.0: "),
+    "false alarm 1": ({"false_alarm": 1.0}, r"false_alarm = 1\.0: .*less than 1"),
+    "miss below 0": ({"miss": -0.1}, r"miss = -0\.1: .*greater than or equal to 0"),
+    "worse than chance": (
+        {"false_alarm": 0.4, "miss": 0.6},
+        r"false_alarm = 0\.4 and miss = 0\.6: their sum must be less than 1",
+    ),
+    "no lot is accepted": (
+        {"false_alarm": 0.8},
+        r"sample_size = 16 with false_alarm = 0\.8 and miss = 0\.0: next to no lot is accepted; "
+        r"\S+ items are packed for one that is used, must be at most 1,000,000,000",
+    ),
+    "none at all": ({"false_alarm": 0.999, "sample_size": 240}, "inf items are packed"),
     "unknown": ({"lot": 3}, "unknown field 'lot'; did you mean 'lot_size'"),
 }
 
@@ -70,7 +92,9 @@ def test_bad_input_is_named(changes: dict[str, Any], message: str) -> None:
         parse({**BLU, **changes})
 
 
-@pytest.mark.parametrize("name", KStageScenario.model_fields)
+@pytest.mark.parametrize(
+    "name", [name for name, field in KStageScenario.model_fields.items() if field.is_required()]
+)
 def test_missing_fields_are_named(name: str) -> None:
     with pytest.raises(ScenarioError, match=f"field '{name}' is missing"):
         parse({field: value for field, value in BLU.items() if field != name})
@@ -80,6 +104,33 @@ def test_the_number_of_actions_may_not_vary() -> None:
     fields = {**BLU, "max_stages": {"low": 3, "high": 5}, "rework_cost": {"low": 0.0, "high": 1.0}}
     with pytest.raises(ScenarioError, match=r"^max_stages: all scenarios of a range must have"):
         parse(fields)
+
+
+def test_inspectors_do_not_err_unless_it_is_said() -> None:
+    scenario = parse(BLU)
+    assert (scenario.false_alarm, scenario.miss, scenario.has_errors) == (0.0, 0.0, False)
+    none = parse({**BLU, "false_alarm": 0.0, "miss": 0.0})
+    assert none == scenario
+    assert none.record().tobytes() == scenario.record().tobytes()
+
+
+def test_errors_may_be_a_range() -> None:
+    fields = {
+        **BLU,
+        "false_alarm": {"low": 0.0, "high": 0.05},
+        "miss": {"choices": [0.0, 0.1, 0.3]},
+    }
+    scenarios = parse(fields)
+    generator = np.random.default_rng(0)
+    drawn = [scenarios.draw(generator) for _ in range(50)]
+    assert {one.miss for one in drawn} == {0.0, 0.1, 0.3}
+    np.testing.assert_allclose(
+        [scenarios.features(one) for one in drawn],
+        [(one.false_alarm / 0.05, [0.0, 0.1, 0.3].index(one.miss) / 2) for one in drawn],
+        rtol=1e-6,
+    )
+    with pytest.raises(ScenarioError, match="their sum must be less than 1"):
+        parse({**BLU, "false_alarm": {"low": 0.0, "high": 0.5}, "miss": {"low": 0.1, "high": 0.6}})
 
 
 def test_a_negative_number_of_stages_is_no_action() -> None:

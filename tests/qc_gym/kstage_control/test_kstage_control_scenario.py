@@ -50,6 +50,11 @@ def test_no_rounding_leads_to_a_level_without_probability() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "worse than chance": (
+        {"false_alarm": 0.5, "miss": 0.5},
+        r"false_alarm = 0\.5 and miss = 0\.5: their sum must be less than 1",
+    ),
+    "no lot is accepted": ({"false_alarm": 0.8}, "next to no lot is accepted"),
     "level 0": ({"levels": [0.0, 0.1]}, r"levels\.0 = 0\.0: .*greater than 0"),
     "level 1": ({"levels": [0.1, 1.0]}, r"levels\.1 = 1\.0: .*less than 1"),
     "no levels": ({"levels": []}, r"levels = \[\]: .*at least 1"),

@@ -1,0 +1,42 @@
+"""What an inspector says of an item: two kinds of error, the same in every family."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numba.extending import register_jitable
+from numpy.typing import NDArray
+
+Fraction = TypeVar("Fraction", float, NDArray[np.float64])
+
+
+@register_jitable
+def judged(p: Fraction, false_alarm: float, miss: float) -> Fraction:
+    """Return the fraction judged nonconforming of items of which a fraction ``p`` is.
+
+    Plain Python and compiled code may both call it. Without errors it is ``p``, bit for bit.
+
+    Parameters
+    ----------
+    p
+        Fraction nonconforming; of any shape.
+    false_alarm
+        Probability that a conforming item is judged nonconforming (type I).
+    miss
+        Probability that a nonconforming item is judged conforming (type II).
+    """
+    return p * (1.0 - miss) + (1.0 - p) * false_alarm
+
+
+def check_errors(false_alarm: float, miss: float) -> None:
+    """Raise a ValueError unless an item judged nonconforming is the likelier for it to be so.
+
+    A scenario's fields ``false_alarm`` and ``miss`` are of type
+    :data:`~qc_gym.core.fields.ErrorRate`; this is what they have to meet together.
+    """
+    # Both as they are summed and as they are subtracted: rounding may tell them apart.
+    if not (false_alarm + miss < 1.0 and 1.0 - false_alarm - miss > 0.0):
+        raise ValueError(
+            f"false_alarm = {false_alarm} and miss = {miss}: their sum must be less than 1"
+        )
