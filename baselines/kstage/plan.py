@@ -8,7 +8,7 @@ from baselines.core.plan import Fact, Plan
 from baselines.core.tabular import TabularOptimum
 from baselines.kstage.model import steady_states
 from baselines.kstage.reference import in_words
-from qc_gym.kstage.scenario import KStageScenario
+from qc_gym.kstage.scenario import KStageScenario, PlantScenario
 
 _COLUMNS = {
     "K": "stages of inspection and rework",
@@ -54,6 +54,7 @@ def plan(optimum: TabularOptimum[KStageScenario]) -> Plan:
         Fact("stages to run", best),
         Fact("cost of an item used", 0.0 - optimum.value, "money"),
         Fact("cost a day", float(costs[best]), "money"),
+        *error_facts(scenario),
     ]
     others = np.delete(costs, best)
     if len(others):
@@ -66,4 +67,14 @@ def plan(optimum: TabularOptimum[KStageScenario]) -> Plan:
         columns=_COLUMNS,
         rows=rows,
         scenario=scenario.model_dump(mode="json"),
+    )
+
+
+def error_facts(scenario: PlantScenario) -> tuple[Fact, ...]:
+    """Return how often the inspectors whom a plan reckons with err; nothing if they do not."""
+    if not scenario.has_errors:
+        return ()
+    return (
+        Fact("conforming items judged nonconforming", scenario.false_alarm),
+        Fact("nonconforming items judged conforming", scenario.miss),
     )

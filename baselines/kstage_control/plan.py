@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from baselines.core.plan import Fact, Plan
 from baselines.core.tabular import TabularOptimum
+from baselines.kstage.plan import error_facts
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 _NEVER = -1
@@ -46,6 +47,7 @@ def plan(optimum: TabularOptimum[KStageControlScenario]) -> Plan:
         facts=(
             Fact("expected cost", 0.0 - optimum.value, "money per item used a day, over all days"),
             Fact("days", scenario.days),
+            *error_facts(scenario),
         ),
         guidance=("Each day, look up the level of the process and the stages that ran yesterday.",),
         columns=_COLUMNS,

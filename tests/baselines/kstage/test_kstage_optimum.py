@@ -191,3 +191,12 @@ def test_the_earlier_models_outgoing_quality_is_too_high() -> None:
     assert 0.0 < found.lowest < found.highest <= 1.0 + 1e-6
     with pytest.raises(ValueError, match="count = 0: at least 1"):
         search(0, seed=0)
+
+
+@pytest.mark.parametrize("env_id", [ID, "qc_gym/KStageControl-v0"])
+def test_a_plan_tells_how_inspectors_err(env_id: str) -> None:
+    preset = "tired-eyes" if env_id == ID else "tired-shifts"
+    errors = {"conforming items judged nonconforming", "nonconforming items judged conforming"}
+    for name, expected in ((preset, errors), (None, set())):
+        plan = baselines.plan(gym.make(env_id, scenario=name))
+        assert {fact.name for fact in plan.facts} & errors == expected
