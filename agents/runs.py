@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from multiprocessing.managers import SyncManager
 from pathlib import Path
@@ -108,17 +109,18 @@ def _use_pool(
     running: dict[str, tuple[Run, Future[dict[str, Any]]]] = {}
     lost: list[Run] = []
     broken = False
-    manager = SyncManager(ctx=context)
-    with _deaf_to_interrupts():
-        manager.start(end_with_parent)
-    others = set(multiprocessing.active_children())
-    with (
-        manager,
-        ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool,
-    ):
-        # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
-        messages = manager.Queue()
-        try:
+    with _ending_children():
+        manager = SyncManager(ctx=context)
+        with _deaf_to_interrupts():
+            manager.start(end_with_parent)
+        with (
+            manager,
+            ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool,
+            # Here too: the pool would wait for the trainings that are under way.
+            _ending_children(),
+        ):
+            # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
+            messages = manager.Queue()
             while True:
                 # Never more than there are workers: what runs can then be told from what waits.
                 while waiting and not broken and len(running) < workers:
@@ -143,28 +145,36 @@ def _use_pool(
                     lost.append(run)
                 else:
                     end(run.name, future)
-        except BaseException:
-            # The trainings that are under way would be waited for, and their results are lost.
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
+
+
+@contextmanager
+def _ending_children() -> Iterator[None]:
+    """End the processes that are started here if anything goes wrong, and wait for none of them."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.terminate()
+        raise
 
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
     """Have processes that are started here ignore Ctrl-C, from their first moment on.
 
-    It goes to all processes of a terminal, and is for the parent alone to answer.
+    It goes to all processes of a terminal, and is for the parent alone to answer: one that comes
+    meanwhile waits until they are started.
     """
-    if threading.current_thread() is not threading.main_thread():  # where no signal can be set
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # which unblocks the signal when it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_with_parent() -> None:

@@ -555,7 +555,10 @@ def test_environments_and_optima_need_no_torch(scenario: str) -> None:
         assert done.stdout
     done = run_without_torch("train", ID, "ppo", "--scenario", scenario)
     assert done.returncode == 2
-    assert re.match("qc-gym: No module named '(torch|sb3_contrib)'; .*pip install", done.stderr)
+    assert re.match(
+        "qc-gym: No module named '(torch|stable_baselines3|sb3_contrib)'; .*pip install",
+        done.stderr,
+    )
     assert "Traceback" not in done.stderr
 
 
