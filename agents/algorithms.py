@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +17,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.hyperparameters import HYPERPARAMETERS, NETWORK, Count, check_values
 from qc_gym.core.errors import close_names
 
+_FULL, _SHORT = 1 / 3, 0.1
+"""Shares of the steps that defaults are made for, below which they are scaled, and too few."""
+_FEWEST, _SMALLEST = 4, 32
+"""Fewest sub-environments and smallest batch that defaults are scaled to."""
+_MOST_ENTROPY = 0.03
 _RESERVED = {"policy", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model"}
 
 
@@ -63,6 +70,52 @@ class Algorithm:
         types = NETWORK if "ortho_init" in network else {**NETWORK, "net_arch": list[Count]}
         check_values(where, given.get("policy_kwargs") or {}, network, types)
         return {**self.defaults, **given}
+
+    def settle(
+        self,
+        total_timesteps: int | None = None,
+        num_envs: int | None = None,
+        given: Mapping[str, Any] | None = None,
+    ) -> tuple[int, int, dict[str, Any]]:
+        """Return the steps, the number of sub-environments and the hyperparameters of a training.
+
+        The defaults are made for ``self.total_timesteps``. Of a budget below a third of that, large
+        batches would leave a few updates only; so, of what is not given, the sub-environments and the
+        batches shrink with the budget, to a power of two of at most half the share, those that count steps
+        (``learning_starts``, ``target_update_interval``) too, and the entropy coefficient grows, as
+        smaller batches are noisier and settle early on whatever is not the worst. A warning says what to
+        expect where a tenth of the steps is not reached.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`hyperparameters`; or fewer than one step.
+        """
+        given = dict(given or {})
+        hyperparameters = self.hyperparameters(given)
+        steps = self.total_timesteps if total_timesteps is None else total_timesteps
+        if steps < 1:
+            raise ValueError(f"total_timesteps = {steps!r}: at least 1 step is needed")
+        share = steps / self.total_timesteps
+        if num_envs is not None or share >= _FULL:
+            return steps, num_envs or self.num_envs, hyperparameters
+        count = max(_FEWEST, 2 ** int(math.log2(max(self.num_envs * share / 2, 1.0))))
+        scaled: dict[str, Callable[[float], float]] = {
+            "batch_size": lambda value: max(_SMALLEST, int(value * count / self.num_envs)),
+            "learning_starts": lambda value: max(1, int(value * share)),
+            "target_update_interval": lambda value: max(1, int(value * share)),
+            "ent_coef": lambda value: max(value, min(_MOST_ENTROPY, value * share ** (-2 / 3))),
+        }
+        for name, scale in scaled.items():
+            if name in hyperparameters and name not in given:
+                hyperparameters[name] = scale(hyperparameters[name])
+        if share < _SHORT:
+            warnings.warn(
+                f"{self.name}: {steps:,} steps are {share:.2g} of the {self.total_timesteps:,} that its "
+                "defaults are made for; expect an agent short of the optimum",
+                stacklevel=3,
+            )
+        return steps, count, hyperparameters
 
     def check_rollout(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> None:
         """Raise a ValueError where one roll-out, or one minibatch of it, is too small to normalise."""

@@ -195,8 +195,9 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         known = close_names(problem.env_id, list(qc_gym.ENVIRONMENTS))
         raise ScenarioError(f"unknown env_id {problem.env_id!r}; {known}")
     entry = find_algorithm(algorithm)
-    hyperparameters = entry.hyperparameters(training.hyperparameters)
-    num_envs = training.num_envs or entry.num_envs
+    total_timesteps, num_envs, hyperparameters = entry.settle(
+        training.total_timesteps, training.num_envs, training.hyperparameters
+    )
     entry.check_rollout(num_envs, hyperparameters)
     inner = make_env(problem).unwrapped
     assert isinstance(inner, QCEnv)
@@ -206,7 +207,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "scenario_name": scenario_name(problem.scenario),
         "observation": problem.observation,
         "algorithm": algorithm,
-        "total_timesteps": training.total_timesteps or entry.total_timesteps,
+        "total_timesteps": total_timesteps,
         "num_envs": num_envs,
         "reward_scale": training.reward_scale,
         "hyperparameters": hyperparameters,

@@ -46,7 +46,9 @@ def train(
     seed
         Seed of the network, the exploration and the environments.
     total_timesteps, num_envs, hyperparameters
-        By default those of the algorithm's entry; ``hyperparameters`` go over its defaults.
+        By default those of the algorithm's entry; ``hyperparameters`` go over its defaults. Of a budget
+        well below what the defaults are made for, they scale with it; see
+        :meth:`agents.Algorithm.settle`.
     reward_scale
         What rewards are multiplied by; by default one over the standard deviation of the return of
         uniformly random play, so that learning rates mean the same in every currency.
@@ -66,13 +68,11 @@ def train(
         An unknown algorithm, environment or hyperparameter; the message names it.
     """
     entry = find_algorithm(algorithm)
-    resolved = entry.hyperparameters(hyperparameters)
-    if total_timesteps is None:
-        total_timesteps = entry.total_timesteps
-    total_timesteps = _whole("total_timesteps", total_timesteps)
-    if total_timesteps < 1:
-        raise ValueError(f"total_timesteps = {total_timesteps!r}: at least 1 step is needed")
-    num_envs = entry.num_envs if num_envs is None else _whole("num_envs", num_envs)
+    if total_timesteps is not None:
+        total_timesteps = _whole("total_timesteps", total_timesteps)
+    if num_envs is not None:
+        num_envs = _whole("num_envs", num_envs)
+    total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
     seed, threads = _whole("seed", seed), _whole("threads", threads)
     if threads < 1:
         raise ValueError(f"threads = {threads}: at least 1 is needed")

@@ -13,3 +13,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def no_width_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this variable, which xdist gives its workers, output that is no terminal is not wrapped."""
+    monkeypatch.delenv("COLUMNS", raising=False)
