@@ -81,7 +81,7 @@ class Algorithm:
 
         The defaults are made for ``self.total_timesteps``. Of a budget below a third of that, large
         batches would leave a few updates only; so, of what is not given, the sub-environments and the
-        batches shrink with the budget, to a power of two of at most half the share, those that count steps
+        batches shrink with the budget, to a power of two of at most its share, those that count steps
         (``learning_starts``, ``target_update_interval``) too, and the entropy coefficient grows, as
         smaller batches are noisier and settle early on whatever is not the worst. A warning says what to
         expect where a tenth of the steps is not reached.
@@ -99,7 +99,7 @@ class Algorithm:
         share = steps / self.total_timesteps
         if num_envs is not None or share >= _FULL:
             return steps, num_envs or self.num_envs, hyperparameters
-        count = max(_FEWEST, 2 ** int(math.log2(max(self.num_envs * share / 2, 1.0))))
+        count = max(_FEWEST, 2 ** int(math.log2(max(self.num_envs * share, 1.0))))
         scaled: dict[str, Callable[[float], float]] = {
             "batch_size": lambda value: max(_SMALLEST, int(value * count / self.num_envs)),
             "learning_starts": lambda value: max(1, int(value * share)),

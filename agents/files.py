@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,11 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sha256(content: bytes) -> str:
+    """Return the digest by which content is told from any other."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def png(figure: Figure) -> bytes:

@@ -117,6 +117,9 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
         weights = load_file(folder / WEIGHTS)
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
+    for name, tensor in weights.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{folder / WEIGHTS}: {name} holds numbers that are not finite")
     try:
         policy = _network(description)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -27,7 +27,7 @@ import gymnasium as gym
 import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
-from agents.files import write_whole
+from agents.files import sha256, write_whole
 from agents.policies import save_policy
 from agents.training import torch_threads, train
 from baselines import Score
@@ -230,12 +230,26 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
     try:
         save_policy(model, partial, policy_description(run, env))
         write_curve(curve.rows, partial / CURVE)
-        write_whole(partial / RUN, json.dumps(result, indent=2) + "\n")
+        seal(partial, result)
         shutil.rmtree(folder / run.name, ignore_errors=True)
         partial.rename(folder / run.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
+
+
+def seal(folder: Path, result: dict[str, Any]) -> None:
+    """Write ``run.json`` beside the other files of a run, with the digests of all."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != RUN)
+    result["files"] = {name: sha256((folder / name).read_bytes()) for name in names}
+    result["digest"] = digest(result)
+    write_whole(folder / RUN, json.dumps(result, indent=2) + "\n")
+
+
+def digest(result: Mapping[str, Any]) -> str:
+    """Return the digest of what ``run.json`` holds, its own left out."""
+    rest = {name: value for name, value in result.items() if name != "digest"}
+    return sha256(json.dumps(rest, sort_keys=True).encode())
 
 
 class _Messages(ExactRegret):

@@ -61,13 +61,22 @@ def run_row(result: Result) -> dict[str, Any]:
     }
 
 
-def reference_rows(problem: Problem, env: Any) -> list[dict[str, Any]]:
-    """Return the rows of the optimum and of the reference policies of an environment."""
-    policies = {"optimum": baselines.solve(env).policy, **baselines.reference_policies(env)}
-    return [
-        _row(problem, name, asdict(baselines.score(env, policy)))
-        for name, policy in policies.items()
-    ]
+def reference_rows(problem: Problem, env: Any) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Return the rows of the optimum and of the reference policies of an environment.
+
+    And why a reference is not among them, by its name, where one fails: it does not take the others along.
+    """
+    references = baselines.reference_policies(env)
+    rows = [_row(problem, "optimum", asdict(baselines.score(env, baselines.solve(env).policy)))]
+    failed: dict[str, str] = {}
+    for name in references.names:
+        try:
+            rows.append(_row(problem, name, asdict(baselines.score(env, references[name]))))
+        except baselines.NoPlanError:
+            continue
+        except Exception as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+    return rows, failed
 
 
 def _row(problem: Problem, policy: str, score: Row) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -12,8 +13,9 @@ from typing import Any
 
 from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.experiment import MANIFEST, Run, code_version
-from agents.policies import load_policy
-from agents.runs import CURVE, RUN
+from agents.files import sha256
+from agents.policies import DESCRIPTION, WEIGHTS, load_policy
+from agents.runs import CURVE, RUN, digest
 from baselines import Score
 from qc_gym.core.record import validated
 
@@ -101,17 +103,41 @@ def read_result(folder: str | Path) -> Result:
             )
         run = validated(Run, content["run"], str(folder / RUN))
         score = asdict(Score(**content["score"]))
+        _check_score(score)
         with (folder / CURVE).open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
         curve = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
         if not curve:
             raise ValueError(f"{CURVE} holds no rows")
+        if any(math.isnan(value) for row in curve for value in row.values()):
+            raise ValueError(f"{CURVE} holds what is not a number")
         policy, _ = load_policy(folder)
         seconds, code = float(content["seconds"]), str(content["code"])
+        _check_digests(folder, content)  # last: what is wrong is told by its name where it can be
         return Result(folder, run, version, code, score, seconds, curve, policy)
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
+
+
+def _check_digests(folder: Path, content: Mapping[str, Any]) -> None:
+    """Raise a ValueError unless the files of a run are those that its training wrote."""
+    if content["digest"] != digest(content):
+        raise ValueError(f"{RUN} is not what the training wrote; train it again")
+    for name in (CURVE, DESCRIPTION, WEIGHTS):
+        if content["files"][name] != sha256((folder / name).read_bytes()):
+            raise ValueError(f"{name} is not what the training wrote; train it again")
+
+
+def _check_score(score: Mapping[str, Any]) -> None:
+    """Raise a ValueError for a score that no policy can have."""
+    for name in ("value", "optimum", "regret", "normalised", "stderr", "expected_length"):
+        value = score[name]
+        if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+            raise ValueError(f"{RUN}: score.{name} = {value!r}: a number is needed")
+    slack = 1e-6 * max(abs(score["optimum"]), abs(score["value"])) + 5.0 * score["stderr"]
+    if score["regret"] < -slack:
+        raise ValueError(f"{RUN}: score.regret = {score['regret']!r}: is never negative")
 
 
 def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str, str]]:

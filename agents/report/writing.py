@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from agents.report.leaderboard import (
 from agents.report.page import Section, write_page
 from agents.report.results import TARGET, Result, read_results
 from agents.tables import format_csv, format_markdown, markdown_text
+from baselines import Disagreement
 from baselines.core.figures import disagreement_bars
 from qc_gym.core.picture import common_colours
 
@@ -53,7 +55,7 @@ class Report:
     rows: list[dict[str, Any]]
     left_out: dict[str, str]
 
-    @property
+    @cached_property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The tables of the leaderboard by title: over all problems, and for each."""
         tables = {"Over all problems": overall(self.rows)}
@@ -98,9 +100,20 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
     rows: list[dict[str, Any]] = []
     sections: list[Section] = []
     for problem, group in _by_problem(results).items():
-        section = _section(problem, group)
+        try:
+            section = _section(problem, group, left_out)
+        except Exception as error:  # one problem does not take the others along
+            reason = f"{type(error).__name__}: {error}"
+            left_out |= {
+                result.folder.name: f"{result.folder}: {reason}"
+                for result in group
+                if result.folder.name not in left_out
+            }
+            continue
         sections.append(section)
         rows += section.rows
+    if not sections:
+        raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
     report = Report(rows, left_out)
     common = {
         "intervals": intervals(overall(rows)),
@@ -124,14 +137,25 @@ def _by_problem(results: Iterable[Result]) -> dict[Problem, list[Result]]:
     return groups
 
 
-def _section(problem: Problem, group: Sequence[Result]) -> Section:
-    """Return what is told of one problem."""
+def _section(problem: Problem, group: Sequence[Result], left_out: dict[str, str]) -> Section:
+    """Return what is told of one problem; what fails is added to ``left_out``."""
     env_id, _, observation = problem
     env = gym.make(env_id, scenario=group[0].run.scenario, observation=observation)
     solution = baselines.solve(env)
-    departures = {
-        result.title: baselines.disagreements(env, result.policy, top=TOP) for result in group
-    }
+    departures: dict[str, Sequence[Disagreement]] = {}
+    usable = []
+    for result in group:
+        try:
+            departures[result.title] = baselines.disagreements(env, result.policy, top=TOP)
+            usable.append(result)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"
+            left_out[result.folder.name] = f"{result.folder}: {reason}"
+    if not usable:
+        raise ValueError("none of its runs can be used")
+    group = usable
+    references, failed = reference_rows(problem, env)
+    left_out |= {f"{problem_title(problem)}: {name}": reason for name, reason in failed.items()}
     goal = (1 - TARGET) * (solution.value - solution.random_value)
     figures = {"learning_curves": learning_curves(group, goal)}
     worst = {result.title: result for result in _worst(group)}
@@ -141,7 +165,7 @@ def _section(problem: Problem, group: Sequence[Result]) -> Section:
     return Section(
         problem=problem,
         title=problem_title(problem),
-        rows=[*map(run_row, group), *reference_rows(problem, env)],
+        rows=[*map(run_row, group), *references],
         curves={result.title: result.curve for result in group},
         disagreements=departures,
         figures={name: png(figure) for name, figure in figures.items()},

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from strategies import SMALL_LOT
 
 import baselines
@@ -33,7 +34,7 @@ from agents.report import (
     write_report,
 )
 from agents.report.figures import learning_curves
-from agents.runs import train_run
+from agents.runs import seal, train_run
 from qc_gym.core.record import validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -364,6 +365,7 @@ def test_report_tells_when_the_target_was_reached(runs: list[Path], tmp_path: Pa
     folders = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
     for folder, name in zip(folders, ("for good", "exactly", "never"), strict=True):
         write_curve_by_hand(folder / "curve.csv", CURVES[name][0])
+        reseal(folder)
     report = write_report(folders, tmp_path)
     arrivals = {
         (row["policy"], row["seed"]): (row["timesteps_to_target"], row["seconds_to_target"])
@@ -435,6 +437,11 @@ def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: l
 
 
 # --- damaged folders ------------------------------------------------------------------------
+
+
+def reseal(folder: Path) -> None:
+    """Make a run's folder whole again after its files were changed on purpose."""
+    seal(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
 
 
 def cut(path: Path, size: int) -> None:
@@ -517,6 +524,67 @@ def test_damaged_folders_are_named_and_the_others_read(
     assert re.search(message, left_out[bad.name])
 
 
+def means_the_same(one: bytes, other: bytes) -> bool:
+    try:
+        return bool(json.loads(one) == json.loads(other))
+    except ValueError:
+        return False
+
+
+@pytest.mark.parametrize("name", ["run.json", "curve.csv", "policy.json", "policy.safetensors"])
+def test_no_change_of_a_file_goes_unseen(name: str, runs: list[Path], tmp_path: Path) -> None:
+    """A bit is flipped here and there: the run is named and left out, whatever it makes of the file."""
+    whole = (runs[0] / name).read_bytes()
+    for at in range(0, len(whole), max(1, len(whole) // 40)):
+        changed = bytearray(whole)
+        changed[at] ^= 1
+        if name == "run.json" and means_the_same(whole, bytes(changed)):
+            continue  # the last digit of a number in full may not matter
+        good, bad = (shutil.copytree(run, tmp_path / f"{at}-{run.name}") for run in runs[:2])
+        shutil.rmtree(bad)
+        shutil.copytree(runs[0], bad)
+        (bad / name).write_bytes(changed)
+        results, left_out = read_results([bad, good])
+        assert [result.folder for result in results] == [good], (at, left_out)
+        assert list(left_out) == [bad.name]
+
+
+def test_a_sealed_score_that_cannot_be_is_left_out(runs: list[Path], tmp_path: Path) -> None:
+    for field, value in (("regret", -5.0), ("normalised", math.nan), ("value", None)):
+        bad = shutil.copytree(runs[0], tmp_path / field)
+        edit(bad / "run.json", f"score.{field}", value)
+        reseal(bad)
+        _, left_out = read_results([bad])
+        assert f"score.{field} = {value!r}" in left_out[field]
+
+
+def test_weights_that_are_not_numbers_are_left_out(runs: list[Path], tmp_path: Path) -> None:
+    bad = shutil.copytree(runs[0], tmp_path / "bad")
+    weights = load_file(bad / "policy.safetensors")
+    next(iter(weights.values()))[:1] = math.nan
+    save_file(weights, bad / "policy.safetensors")
+    reseal(bad)
+    _, left_out = read_results([bad])
+    assert "not finite" in left_out["bad"]
+
+
+def test_one_reference_that_fails_does_not_take_the_rest(
+    runs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("no such lines")
+
+    monkeypatch.setattr(baselines.sampling.reference, "sprt_policy", fail)
+    baselines.core.family._optimum.cache_clear()
+    report = write_report(runs[:2], tmp_path)
+    (name,) = report.left_out
+    assert name.endswith(": sprt")
+    assert "no such lines" in report.left_out[name]
+    policies = {row["policy"] for row in report.rows}
+    assert {"optimum", "random", "best_constant", "ppo"} <= policies
+    assert "sprt" not in policies
+
+
 def test_a_report_names_what_is_left_out(runs: list[Path], tmp_path: Path) -> None:
     good, bad = (shutil.copytree(run, tmp_path / run.name) for run in runs[-2:])
     cut(bad / "policy.safetensors", 500)
@@ -542,12 +610,15 @@ def test_runs_of_other_code_are_not_mixed(runs: list[Path], tmp_path: Path) -> N
     """Those of the present code are kept; if there are none, those of the code of most."""
     folders = [shutil.copytree(run, tmp_path / run.name) for run in runs[:3]]
     edit(folders[0] / "run.json", "code", "00000000")
+    reseal(folders[0])
     results, left_out = read_results(folders)
     assert [result.folder for result in results] == folders[1:]
     assert list(left_out) == [folders[0].name]
     assert "code 00000000" in left_out[folders[0].name]
     edit(folders[1] / "run.json", "code", "00000000")
     edit(folders[2] / "run.json", "code", "11111111")
+    for folder in folders[1:]:
+        reseal(folder)
     assert list(read_results(folders)[1]) == [folders[2].name]
 
 
