@@ -98,7 +98,7 @@ class Algorithm:
             raise ValueError(f"total_timesteps = {steps!r}: at least 1 step is needed")
         share = steps / self.total_timesteps
         if num_envs is not None or share >= _FULL:
-            return steps, num_envs or self.num_envs, hyperparameters
+            return steps, self.num_envs if num_envs is None else num_envs, hyperparameters
         count = max(_FEWEST, 2 ** int(math.log2(max(self.num_envs * share, 1.0))))
         scaled: dict[str, Callable[[float], float]] = {
             "batch_size": lambda value: max(_SMALLEST, int(value * count / self.num_envs)),
