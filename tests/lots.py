@@ -1,5 +1,6 @@
 """Inspect-or-stop written down once more for the tests: brute force over all histories."""
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,35 @@ def brute_force(scenario: InspectOrStopScenario, size: int, rule: Any = None) ->
     return cost(0, scenario.demand, shift)
 
 
+def exact_cost(scenario: InspectOrStopScenario, size: int) -> Fraction:
+    """Return the least expected total cost with a lot of that size, without any rounding."""
+    survival = [Fraction(float(chance)) for chance in scenario.survival[: size + 1]]
+    c, s = Fraction(scenario.inspection_cost), Fraction(scenario.shortage_cost)
+    yields = [Fraction(scenario.yield_out), Fraction(scenario.yield_in)]
+
+    def cost(n: int, d: int, outside: Fraction, inside: Fraction) -> Fraction:
+        """Least cost times the probability of the results; joint with unit n + 1 out of, in control."""
+        total = outside + inside
+        if total == 0 or d == 0 or n == size:
+            return s * d * total
+        stays = Fraction(0)
+        if n + 1 < size and survival[n + 1] > 0:
+            stays = survival[n + 2] / survival[n + 1]
+        inspect = c * total
+        for conforming in (0, 1):
+            out, in_ = (
+                joint * (y if conforming else 1 - y)
+                for joint, y in zip((outside, inside), yields, strict=True)
+            )
+            inspect += cost(n + 1, d - conforming, out + in_ * (1 - stays), in_ * stays)
+        return min(s * d * total, inspect)
+
+    if size == 0:
+        return s * scenario.demand
+    production = Fraction(scenario.setup_cost) + Fraction(scenario.unit_cost) * size
+    return production + cost(0, scenario.demand, 1 - survival[1], survival[1])
+
+
 PROBABILITY = st.floats(0.0, 1.0)
 MONEY = st.floats(0.0, 10.0)
 
@@ -82,8 +112,9 @@ def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
 @st.composite
 def boundary_lots(draw: st.DrawFn) -> dict[str, Any]:
     """Return a scenario whose numbers often lie at what is allowed: 0, 1, one unit, no money."""
-    rates = st.sampled_from([0.0, 1.0, 0.5]) | st.floats(0.0, 1.0)
-    money = st.sampled_from([0.0, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
+    rates = st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1e-9, 1.0 - 1e-9, 1.0 - 2**-53])
+    rates |= st.floats(0.0, 1.0)
+    money = st.sampled_from([0.0, 5e-324, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
     yields = sorted(draw(st.lists(rates, min_size=2, max_size=2, unique=True)))
     size = draw(st.integers(1, 10))
     survival = draw(st.lists(rates, min_size=size, max_size=size))

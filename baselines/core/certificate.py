@@ -21,9 +21,9 @@ ROUNDING = 1e-9
 """Error that rounding may make, as a share of the money at stake."""
 _RESIDUAL = 1e-7
 """Largest violation of the optimality equation that is no failure, as a share of the same."""
-_BY_CHANCE = 6.0
-"""Standard errors by which a simulation may be away: by chance one in 500 million is, and a failure is
-simulated again."""
+_CHANCE = math.log(2.0 / 1e-9)
+"""Minus the logarithm of half the probability that a simulation is too far on one side by chance: one in
+1000 million, and a failure is simulated again."""
 
 
 def rounding(stakes: float) -> float:
@@ -71,6 +71,9 @@ class Certificate:
         Returns of the optimal policy in the environment, or None if it was not simulated.
     width
         Distance of the certified bounds on the value, in money; 0.0 where the solution is exact.
+    span
+        By how much the returns of two episodes can differ, in money: what an event that is too rare
+        for the simulation to have seen may be worth.
     """
 
     bellman_residual: float
@@ -78,6 +81,19 @@ class Certificate:
     stakes: float
     simulation: Simulation | None = None
     width: float = 0.0
+    span: float = 0.0
+
+    @property
+    def chance(self) -> float:
+        """By how much the simulated mean may be away from the value by chance, in money.
+
+        The empirical Bernstein bound (Maurer & Pontil 2009, theorem 4), which counts on no normal
+        distribution: 6.5 standard errors, and 50 spans in as many episodes as there were.
+        """
+        if self.simulation is None:
+            return math.inf
+        seen = math.sqrt(2.0 * _CHANCE) * self.simulation.stderr
+        return seen + 7.0 * _CHANCE * self.span / (3.0 * (self.simulation.episodes - 1))
 
     @property
     def deviation(self) -> float | None:
@@ -97,24 +113,42 @@ class Certificate:
     @property
     def passed(self) -> bool | None:
         """Whether the evidence holds; None where nothing was simulated and the residual is in order."""
-        if self.bellman_residual > _RESIDUAL * self.stakes:
+        if self._misses:
             return False
         deviation = self.deviation
-        return None if deviation is None else abs(deviation) <= _BY_CHANCE
+        return None if deviation is None else deviation == 0.0 or self._is_chance
 
     @property
     def verdict(self) -> str:
         """What the evidence says, in words."""
-        if self.bellman_residual > _RESIDUAL * self.stakes:
+        if self._misses:
             return f"FAILS: the optimality equation is missed by {self.bellman_residual:.3g}"
         deviation = self.deviation
         if deviation is None:
             return "not simulated"
-        if abs(deviation) > _BY_CHANCE:
+        assert self.simulation is not None
+        if not self.passed:
+            if self.simulation.stderr == 0.0:
+                difference = self.simulation.mean - self.value
+                return (
+                    f"FAILS: the simulation is {difference:+.6g} away, and no two episodes differed"
+                )
             return f"FAILS: the simulation is {deviation:+.1f} standard errors away"
-        if self.simulation is not None and self.simulation.stderr == 0.0:
+        if abs(deviation) > math.sqrt(2.0 * _CHANCE):
+            return "agrees with the simulation, but for what is too rare to be seen in it"
+        if self.simulation.stderr == 0.0:
             return "agrees with the simulation, in which no two episodes differed"
         return f"agrees with the simulation ({deviation:+.2f} standard errors, chance)"
+
+    @property
+    def _misses(self) -> bool:
+        """Whether the optimality equation is missed by more than rounding, absolute where money is tiny."""
+        return self.bellman_residual > _RESIDUAL * self.stakes + 2.0 * sys.float_info.min
+
+    @property
+    def _is_chance(self) -> bool:
+        assert self.simulation is not None
+        return abs(self.simulation.mean - self.value) <= self.width + self.chance
 
 
 def confirmed(certificate: Certificate, simulate: Callable[[int, int], Simulation]) -> Certificate:

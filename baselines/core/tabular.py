@@ -20,6 +20,7 @@ from baselines.core.policy import TabularPolicy, constant_policy, tabulate, unif
 from baselines.core.references import Reference, References
 from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
+from qc_gym.core.fields import money_in
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
 
@@ -80,7 +81,8 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @cached_property
     def certificate(self) -> Certificate:
         """The Bellman residual."""
-        return Certificate(bellman_residual(self.model, self.solution), self.value, self.stakes)
+        residual = bellman_residual(self.model, self.solution)
+        return Certificate(residual, self.value, self.stakes, span=self.span)
 
     @cached_property
     def evaluation(self) -> Evaluation:
@@ -96,6 +98,15 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def stakes(self) -> float:
         """The money that the optimal policy is expected to move in an episode."""
         return self.evaluation.stakes
+
+    @property
+    def span(self) -> float:
+        """By how much the returns of two episodes can differ, in money.
+
+        All that the scenario names, once, beside what is moved on average: an episode that pays more
+        holds several rare events, and is as rare as they are together.
+        """
+        return self.stakes + money_in(self.scenario)
 
     @cached_property
     def longest_episode(self) -> int | None:

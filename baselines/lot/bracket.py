@@ -20,6 +20,7 @@ the inverse fourth root of the width. 120 units for a demand of 100 take 4 to 8 
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -36,7 +37,9 @@ _RAREST = 1e-4
 _NARROW = 1e-13
 """Beliefs this close are not told apart."""
 _LEAST_SHARE = 1e-4
-_ROUNDS = 12
+_RELATIVE = sys.float_info.min / sys.float_info.epsilon
+"""Money below which rounding is no longer relative."""
+_ROUNDS = 24
 
 
 class BracketError(ArithmeticError):
@@ -79,9 +82,10 @@ class Bracket:
         """
         lot = self.lot
         lower, upper = self.computed
-        if lower == upper == 0.0:
+        at_stake = lot.shortage_cost * lot.demand
+        if lower == upper == 0.0 and not 0.0 < at_stake < _RELATIVE:
             return 0.0, 0.0
-        slack = 16.0 * np.finfo(float).eps * (lot.size + 1) * lot.shortage_cost * lot.demand
+        slack = 16.0 * sys.float_info.epsilon * (lot.size + 1) * at_stake + sys.float_info.min
         return max(lower - slack, 0.0), upper + slack
 
     @property
@@ -143,14 +147,18 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     # the probability of coming there, at most that of coming there when every unit is inspected.
     weights = np.maximum(chance, _RAREST) ** (-2.0 / 3.0)
     tolerance = 1e-3 * lot.shortage_cost * max(lot.demand, 1) / max(lot.size, 1)
+    before = np.inf
     for _ in range(_ROUNDS):
         tables = _solve(*lot.numbers, low, high, weights * tolerance)
         found = Bracket(lot, *tables)
         lower, upper = found.computed
         wanted = relative_width * max(lower, _LEAST_SHARE * lot.shortage_cost * lot.demand)
+        wanted = max(wanted, sys.float_info.min)
         if upper - lower <= wanted:
             return found
-        tolerance *= min(0.5, 0.7 * wanted / (upper - lower))
+        # No narrower than before: the next point is far below the tolerance.
+        most = 0.5 if upper - lower < before else 0.02
+        tolerance, before = tolerance * min(most, 0.7 * wanted / (upper - lower)), upper - lower
     raise BracketError(f"the bounds {lower!r} and {upper!r} do not come {relative_width!r} close")
 
 

@@ -24,7 +24,8 @@ from baselines.lot.cells import follow_beliefs, follow_results, marks, worst_reg
 
 MAX_CELLS = 1_000_000
 """Most cells of one evaluation: one or two tenths of a second."""
-_TOLERANCE = 1e-8
+PRECISION = 1e-8
+"""Bound on the error of a cost, as a share of it, below which it is made no smaller."""
 _FIRST_SIZE, _SMALLER = 1e-4, 0.1
 
 
@@ -109,13 +110,14 @@ def evaluate_results(lot: Lot, rule: ResultRule) -> Evaluation:
     return Evaluation(costs, 0.0, float(decisions))
 
 
-def evaluate_beliefs(bounds: Bracket, rule: BeliefRule) -> Evaluation:
+def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> Evaluation:
     """Return the cost of a rule that looks at the belief, with a certified bound on its error.
 
-    The cells are made smaller until the bound is 1e-8 of the cost, or there are ``MAX_CELLS``. What a
-    cell on both sides of a switch may change is at most its probability times the difference that
-    the action makes there. The difference vanishes as the rule approaches the optimum, which
-    switches where it is none; the bound does so with it, but for the width of the cells.
+    The cells are made smaller until the bound is ``precision`` of the cost, or there are
+    ``MAX_CELLS``. What a cell on both sides of a switch may change is at most its probability times
+    the difference that the action makes there. The difference vanishes as the rule approaches the
+    optimum, which switches where it is none; the bound does so with it, but for the width of the
+    cells.
     """
     lot = bounds.lot
     low, high, _ = reach(*lot.numbers[:4])
@@ -123,7 +125,7 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule) -> Evaluation:
     places, _, number = marks(*rule.tables, *lot.numbers[:4])
     found = Evaluation(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
-    while found.tolerance > _TOLERANCE * found.costs[-1] or np.isinf(found.tolerance):
+    while found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance):
         costs, tolerance, decisions, is_whole = follow_beliefs(
             *rule.tables, places, number, regrets, size, most, *lot.numbers, *bounds.tables
         )

@@ -86,11 +86,11 @@ class PaperAlgorithm:
         open_ = lot.shortage_cost * (lot.demand - np.arange(lot.demand))
         saved = costs[1:, :-1] - costs[1:, 1:]  # by the next unit, if it is conforming
         needed = lot.inspection_cost + costs[1:, :-1] - open_
-        slope, floor = lot.yield_in - lot.yield_out, lot.yield_out
+        slope = (lot.yield_in - lot.yield_out) * saved  # 0 also by underflow
         thresholds = np.full((size, lot.demand), np.inf)
         with np.errstate(over="ignore"):  # to infinity, where hardly anything is saved
-            np.divide(needed - floor * saved, slope * saved, out=thresholds, where=saved > 0.0)
-        thresholds[(saved <= 0.0) & (needed < 0.0)] = 0.0
+            np.divide(needed - lot.yield_out * saved, slope, out=thresholds, where=slope > 0.0)
+        thresholds[(slope <= 0.0) & (needed < 0.0)] = 0.0
         return thresholds
 
     def _costs(self, size: int) -> NDArray[np.float64]:

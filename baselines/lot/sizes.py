@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,12 +55,14 @@ def production_cost(scenario: InspectOrStopScenario, size: int) -> float:
     return scenario.setup_cost * (size > 0) + scenario.unit_cost * size
 
 
-def _outward(lower: float, upper: float, is_rounded: bool) -> tuple[float, float]:
-    """Return bounds that hold whatever the rounding of their last sums; exact ones as they are."""
-    if not is_rounded:
-        return lower, upper
-    slack = 4.0 * np.finfo(float).eps
-    return lower - slack * abs(lower), upper + slack * abs(upper)
+def _below_and_above(exact: Fraction) -> tuple[float, float]:
+    """Return the float64 next below a number and the next above it; itself where it is one."""
+    nearest = float(exact)
+    if nearest == exact:
+        return nearest, nearest
+    if nearest < exact:
+        return nearest, math.nextafter(nearest, math.inf)
+    return math.nextafter(nearest, -math.inf), nearest
 
 
 @lru_cache(maxsize=4)
@@ -116,8 +121,17 @@ class LotSizes:
     def bounds(self, size: int, relative_width: float = RELATIVE_WIDTH) -> tuple[float, float]:
         """Return bounds (lower, upper) on the least total cost with a lot of that size, in money."""
         lower, upper = self._inspection_bounds(size, relative_width)
-        fixed = fixed_cost(self.scenario, size)
-        return _outward(lower + fixed, upper + fixed, lower < upper)
+        fixed = self._fixed(size)
+        below, _ = _below_and_above(fixed + Fraction(lower))
+        _, above = _below_and_above(fixed + Fraction(upper))
+        return below, above
+
+    def _fixed(self, size: int) -> Fraction:
+        """Return :func:`fixed_cost` without its rounding."""
+        scenario = self.scenario
+        setup = Fraction(scenario.setup_cost) if size > 0 else Fraction(0)
+        beyond = Fraction(scenario.shortage_cost) * max(scenario.demand - size, 0)
+        return setup + Fraction(scenario.unit_cost) * size + beyond
 
     def _inspection_bounds(self, size: int, relative_width: float) -> tuple[float, float]:
         known = self._bounds.get(size)
@@ -175,4 +189,5 @@ class LotSizes:
         lost = 4.0 * np.finfo(float).eps * (self._gains + np.maximum(reached, 0.0))  # by rounding
         from_smaller = reached - self._gains - lost
         total = np.maximum(from_larger, from_smaller) + self._production
-        return total - 4.0 * np.finfo(float).eps * np.abs(total)
+        slack = 4.0 * np.finfo(float).eps * np.abs(total) + sys.float_info.min
+        return np.maximum(total - slack, 0.0)

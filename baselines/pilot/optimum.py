@@ -20,6 +20,7 @@ from baselines.pilot.lattice import Lattice
 from baselines.pilot.model import PilotModel, PilotPolicy, lattice_rows, model
 from baselines.pilot.plan import counts_in_words, plan
 from baselines.pilot.reference import designs
+from qc_gym.core.fields import money_in
 from qc_gym.core.policy import Player
 from qc_gym.pilot.dynamics import COMMIT
 from qc_gym.pilot.env import PilotRunEnv
@@ -84,6 +85,11 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
     def value_of_information(self) -> ValueOfInformation:
         """What it is worth to learn the rates before committing."""
         return value_of_information(self.scenario, self.lattice)
+
+    @property
+    def span(self) -> float:
+        """By how much the returns of two episodes can differ, in money: a whole order's."""
+        return self.stakes + self.scenario.order_size * money_in(self.scenario)
 
     def check(self) -> None:
         """Raise an OracleError unless the optimal policy earns the optimal value, step by step."""

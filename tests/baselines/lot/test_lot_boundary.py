@@ -1,5 +1,6 @@
 """Inspect-or-stop at its boundaries: yields and beliefs of 0 and 1, no money, no lot, one unit."""
 
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -7,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lots import boundary_lots
+from lots import boundary_lots, exact_cost, parse
 
 import baselines
-from baselines.core.certificate import ROUNDING, Certificate, Simulation
-from baselines.lot import LotOptimum, bracket, lot_of
+from baselines.core.certificate import Certificate, OracleError, Simulation, rounding
+from baselines.lot import LotOptimum, bracket, lot_of, solve
 from qc_gym.lot.scenario import InspectOrStopScenario
 
 ID = "qc_gym/InspectOrStop-v0"
@@ -58,6 +59,32 @@ WRONG_ONCE: dict[str, tuple[dict[str, Any], float | None]] = {
         },
         -20.0,  # the shortage alone: nothing is set up
     ),
+    "results that tell all but a billionth": (  # no bracket was narrow enough
+        {
+            "demand": 5,
+            "max_lot_size": 8,
+            "yield_in": 1.0 - 1e-9,
+            "yield_out": 1e-9,
+            "shift": {"kind": "geometric", "hazard": 0.029123542951729253},
+            "inspection_cost": 1e-6,
+            "shortage_cost": 9.786607720980937,
+            "unit_cost": 1.4310266885051888e-07,
+            "setup_cost": 3.322575244536814,
+        },
+        None,
+    ),
+    "money of one smallest float": (
+        {
+            "demand": 3,
+            "lot_size": 8,
+            "yield_in": 0.68,
+            "yield_out": 1e-9,
+            "shift": {"kind": "geometric", "hazard": 0.8},
+            "inspection_cost": 0.0,
+            "shortage_cost": 5e-324,
+        },
+        None,
+    ),
     "far from its simulation": (
         {
             "demand": 8,
@@ -79,7 +106,8 @@ def check(fields: dict[str, Any]) -> LotOptimum:
     optimum = baselines.solve(env)
     assert isinstance(optimum, LotOptimum)
     assert optimum.lower <= optimum.value <= optimum.upper
-    slack = ROUNDING * optimum.stakes
+    assert math.copysign(1.0, optimum.value) < 0.0 or optimum.value == 0.0
+    slack = rounding(optimum.stakes)
     own = baselines.score(env, optimum.policy)
     assert abs(own.regret) <= own.tolerance + optimum.certificate.width + slack
     for name, policy in baselines.reference_policies(env).items():
@@ -113,6 +141,21 @@ def test_a_survival_that_reaches_0_by_hand() -> None:
 @settings(max_examples=150, deadline=None)
 def test_every_boundary(fields: dict[str, Any]) -> None:
     check(fields)
+
+
+@given(fields=boundary_lots())
+@settings(max_examples=150, deadline=None)
+def test_the_bounds_hold_in_exact_arithmetic(fields: dict[str, Any]) -> None:
+    scenario = parse(fields)
+    optimum = solve(scenario)
+    sizes = [scenario.lot_size] if scenario.lot_size else range(scenario.longest_lot + 1)
+    costs = {size: exact_cost(scenario, size) for size in sizes}
+    for size, cost in costs.items():
+        lower, upper = optimum.sizes.bounds(size)
+        assert lower <= cost <= upper  # Python compares floats and fractions exactly
+    least = min(costs.values())
+    assert -optimum.upper <= least <= -optimum.lower
+    assert costs[optimum.best_size] - least <= optimum.upper - optimum.lower
 
 
 @given(fields=boundary_lots(), seed=st.integers(0, 99))
@@ -179,4 +222,69 @@ def test_a_certificate_that_fails_says_so() -> None:
     exact = Certificate(0.0, -9.0, 20.0, Simulation(-9.5, 0.0, 1.0, 10))
     assert exact.deviation == -np.inf
     assert exact.passed is False
+    assert "away, and no two episodes differed" in exact.verdict
     assert Certificate(0.0, -9.0, 20.0).passed is None
+
+
+def test_what_is_too_rare_to_be_seen_is_no_failure() -> None:
+    """One episode in 10 million wins a unit: a million that do not are no evidence against it."""
+    fields = {
+        "demand": 1,
+        "lot_size": 6,
+        "yield_in": 0.1,
+        "yield_out": 0.0,
+        "shift": {"kind": "geometric", "hazard": 0.999999},
+        "inspection_cost": 0.0,
+        "shortage_cost": 1.0,
+    }
+    optimum = baselines.solve(ID, scenario=fields)
+    assert optimum.value == pytest.approx(-1.0 + 1e-7, rel=1e-12)
+    certificate = baselines.certify(ID, scenario=fields, episodes=2000, seed=3)
+    assert certificate.simulation is not None
+    assert certificate.simulation.stderr == 0.0
+    assert certificate.passed
+    assert certificate.verdict == (
+        "agrees with the simulation, but for what is too rare to be seen in it"
+    )
+
+
+def test_a_rare_and_costly_return_of_an_assembly_is_no_failure() -> None:
+    part = {"defect_rate": 1e-6, "purchase_cost": 1.0, "inspection_cost": 1e6}
+    costs = {"assembly_cost": 1.0, "inspection_cost": 10.0, "dismantle_cost": 1.0}
+    product = {"children": ["a", "b"], "defect_rate": 1e-7, **costs}
+    scenario = {
+        "price": 10.0,
+        "return_loss": 1e6,
+        "nodes": {"a": part, "b": part, "product": product},
+    }
+    for seed in range(5):
+        certificate = baselines.certify("qc_gym/Assembly-v0", scenario=scenario, seed=seed)
+        assert certificate.passed, certificate.verdict
+
+
+def test_chance_is_the_bound_of_maurer_and_pontil() -> None:
+    """Six and a half standard errors, and 50 spans in as many episodes."""
+    simulation = Simulation(mean=-9.0, stderr=0.1, mean_length=3.0, episodes=100_001)
+    certificate = Certificate(0.0, -9.5, 20.0, simulation, span=200.0)
+    logarithm = 21.41641  # of 2e9
+    expected = 0.1 * math.sqrt(2 * logarithm) + 7 * 200.0 * logarithm / (3 * 100_000)
+    assert certificate.chance == pytest.approx(expected, rel=1e-6)
+    assert certificate.passed
+    assert Certificate(0.0, -9.8, 20.0, simulation, span=200.0).passed is False
+
+
+@pytest.mark.parametrize("name", ["survival reaches 0", "far from its simulation"])
+def test_a_policy_that_is_not_optimal_fails_the_check(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thresholds = LotOptimum.thresholds
+
+    def stop_where_always_inspecting(self: LotOptimum, size: int) -> Any:
+        found = thresholds(self, size)
+        return np.where(found == 0.0, np.inf, found)
+
+    scenario = parse(WRONG_ONCE[name][0])
+    solve(scenario).check()
+    monkeypatch.setattr(LotOptimum, "thresholds", stop_where_always_inspecting)
+    with pytest.raises(OracleError, match="the optimal policy earns"):
+        solve(scenario).check()
