@@ -26,7 +26,7 @@ AssemblyModel = TabularModel[AssemblyScenario]
 AssemblyPolicy = TabularPolicy[AssemblyScenario]
 
 
-def model(
+def build_model(
     scenario: AssemblyScenario, observation: str = "belief", max_states: int = MAX_STATES
 ) -> AssemblyModel:
     """Return the decision problem on the belief states that can be reached.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from baselines.assembly.model import model
+from baselines.assembly.model import build_model
 from baselines.assembly.plan import action_in_words, plan, state_in_words
 from baselines.assembly.reference import designs
 from baselines.core.family import Family
@@ -48,7 +48,7 @@ class AssemblyOptimum(TabularOptimum[AssemblyScenario]):
 
 def solve(scenario: AssemblyScenario, observation: str = "belief") -> AssemblyOptimum:
     """Return the optimum of an assembly tree."""
-    return AssemblyOptimum.of(model(scenario, observation))
+    return AssemblyOptimum.of(build_model(scenario, observation))
 
 
 FAMILY = Family(AssemblyEnv, solve)

@@ -9,7 +9,7 @@ To add a family with tables: subclass :class:`~baselines.core.tabular.TabularOpt
 ``describe_state``, ``describe_action``, ``plan`` and ``figures``, and give
 
     def solve(scenario: CoinScenario, observation: str = "belief") -> CoinOptimum:
-        return CoinOptimum.of(model(scenario, observation))
+        return CoinOptimum.of(build_model(scenario, observation))
 
     FAMILY = Family(CoinEnv, solve)
 """

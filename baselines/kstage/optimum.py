@@ -9,7 +9,7 @@ from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
-from baselines.kstage.model import model
+from baselines.kstage.model import build_model
 from baselines.kstage.plan import plan
 from baselines.kstage.reference import designs, in_words
 from qc_gym.core.policy import Player
@@ -48,7 +48,7 @@ class KStageOptimum(TabularOptimum[KStageScenario]):
 
 def solve(scenario: KStageScenario, observation: str = "belief") -> KStageOptimum:
     """Return the optimum of K-stage inspection."""
-    return KStageOptimum.of(model(scenario, observation))
+    return KStageOptimum.of(build_model(scenario, observation))
 
 
 FAMILY = Family(KStageEnv, solve)

@@ -16,7 +16,7 @@ ControlModel = TabularModel[KStageControlScenario]
 ControlPolicy = TabularPolicy[KStageControlScenario]
 
 
-def model(scenario: KStageControlScenario, observation: str = "belief") -> ControlModel:
+def build_model(scenario: KStageControlScenario, observation: str = "belief") -> ControlModel:
     """Return the decision problem: its states are (day, level, yesterday's K), the last fastest."""
     days, levels, choices = scenario.days, len(scenario.levels), scenario.max_stages + 1
     num_states = days * levels * choices

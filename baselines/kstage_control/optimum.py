@@ -10,7 +10,7 @@ from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.kstage.reference import in_words
-from baselines.kstage_control.model import model
+from baselines.kstage_control.model import build_model
 from baselines.kstage_control.plan import plan
 from baselines.kstage_control.reference import designs
 from qc_gym.core.policy import Player
@@ -51,7 +51,7 @@ class KStageControlOptimum(TabularOptimum[KStageControlScenario]):
 
 def solve(scenario: KStageControlScenario, observation: str = "belief") -> KStageControlOptimum:
     """Return the optimum of K-stage control."""
-    return KStageControlOptimum.of(model(scenario, observation))
+    return KStageControlOptimum.of(build_model(scenario, observation))
 
 
 FAMILY = Family(KStageControlEnv, solve)

@@ -21,7 +21,7 @@ _WORDS = {False: ("stop", "inspect"), True: ("end production", "produce")}
 """The two actions, by whether the lot is still being produced."""
 
 
-def departures(
+def find_departures(
     optimum: LotOptimum, player: Player, arena: QCVectorEnv, episodes: int, seed: int
 ) -> list[Disagreement]:
     """Return a policy's departures from the optimum along simulated episodes, the costliest first.

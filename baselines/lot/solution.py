@@ -25,7 +25,7 @@ from baselines.core.plan import Plan
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from baselines.lot.belief import reach
-from baselines.lot.departures import departures
+from baselines.lot.departures import find_departures
 from baselines.lot.evaluation import (
     PRECISION,
     Evaluation,
@@ -277,7 +277,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
         """Return the costliest departures of a policy, along simulated episodes."""
-        return departures(self, player, arena, episodes, seed)[:top]
+        return find_departures(self, player, arena, episodes, seed)[:top]
 
     def references(self) -> References:
         """Return ``random``, ``best_constant`` and the policies of practice and of the paper."""

@@ -1,8 +1,8 @@
 """Sequential sampling: the Bayes optimum, the practitioner's tests, and what any policy risks."""
 
 from baselines.sampling.characteristics import Risks
-from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
-from baselines.sampling.model import model
+from baselines.sampling.least_asn import LeastSampleTest, least_sample_test
+from baselines.sampling.model import build_model
 from baselines.sampling.optimum import FAMILY, SamplingOptimum, solve
 from baselines.sampling.plans import (
     SingleSamplingPlan,
@@ -31,9 +31,9 @@ __all__ = [
     "SprtLines",
     "StoppingBounds",
     "boundary_policy",
+    "build_model",
     "exact_plan",
     "least_sample_test",
-    "model",
     "normal_approximation_plan",
     "one_sided_test_plan",
     "power_sample_size",

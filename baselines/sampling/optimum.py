@@ -9,7 +9,7 @@ from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from baselines.sampling.plan import plan
 from baselines.sampling.reference import designs
 from qc_gym.core.policy import Player
@@ -53,7 +53,7 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
 def solve(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingOptimum:
     """Return the optimum of a sequential sampling scenario."""
-    return SamplingOptimum.of(model(scenario, observation))
+    return SamplingOptimum.of(build_model(scenario, observation))
 
 
 FAMILY = Family(SequentialSamplingEnv, solve)

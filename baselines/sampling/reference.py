@@ -16,7 +16,7 @@ from baselines.core.problem import problem_of
 from baselines.core.references import NoPlanError, Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import Risks, table_from_boundaries
-from baselines.sampling.least_sample_test import least_sample_test
+from baselines.sampling.least_asn import least_sample_test
 from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.plans import (
     SingleSamplingPlan,
