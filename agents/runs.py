@@ -55,7 +55,7 @@ def carry_out(
     Parameters
     ----------
     runs
-        What to train; see :func:`agents.experiment.runs_of`.
+        What to train; see :attr:`agents.experiment.Experiment.runs`.
     folder
         Where the folders of the runs go; made if missing.
     workers
@@ -201,7 +201,7 @@ def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
 def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
     """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
 
-    One thread, so that the result does not depend on how the work was divided.
+    With the run's own number of threads, so that the result does not depend on how the work was divided.
     """
     env = make_env(run)
     curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
@@ -214,7 +214,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         total_timesteps=run.total_timesteps,
         num_envs=run.num_envs,
         hyperparameters=run.hyperparameters,
-        reward_scale=run.reward_scale,
+        threads=run.threads,
         callback=curve,
     )
     version, code = code_version()

@@ -70,6 +70,14 @@ def train(
             help="Environments side by side; by default those of the algorithm.",
         ),
     ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="Threads of torch; networks this small become slower with more than one.",
+        ),
+    ] = 1,
     hyper: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,6 +100,7 @@ def train(
     training = {
         "total_timesteps": timesteps,
         "num_envs": num_envs,
+        "threads": threads,
         "hyperparameters": hyperparameters,
     }
     problem = {
@@ -122,11 +131,11 @@ def _refuse_hyperparameters(pairs: Sequence[str]) -> None:
 
 def _single_run(problem: Mapping[str, Any], seed: int) -> Run:
     """Return the run of one algorithm on one problem."""
-    from agents.experiment import Experiment, runs_of
+    from agents.experiment import Experiment
     from qc_gym.core.record import validated
 
     content = {"name": "train", "seeds": [seed], "problems": [problem]}
-    (run,) = runs_of(validated(Experiment, content, "train"), where="train")
+    (run,) = validated(Experiment, content, "train").runs
     return run
 
 
@@ -139,19 +148,18 @@ def bench(
     The exit status is 1 if runs had to be left out of it.
     """
     from agents.board import Board
-    from agents.experiment import read_experiment, runs_of, write_manifest
+    from agents.experiment import read_experiment, write_manifest
     from agents.report import write_report
     from agents.runs import carry_out
 
     experiment = read_experiment(config)
     folder = out / experiment.name
-    runs = list(runs_of(experiment))
     write_manifest(experiment, folder)
     with Board(console()) as board:
-        for run in runs:
+        for run in experiment.runs:
             board.add(run.name, run.total_timesteps)
         folders, failures = carry_out(
-            runs,
+            experiment.runs,
             folder / "runs",
             workers=experiment.workers,
             report=board.show,

@@ -23,7 +23,7 @@ import baselines
 import qc_gym
 from agents import load_policy
 from agents.cli import main
-from agents.experiment import read_experiment, runs_of
+from agents.experiment import read_experiment
 from agents.report import read_result
 
 ROOT = Path(__file__).parents[2]
@@ -292,7 +292,7 @@ def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
         "leaderboard.md",
         "report.html",
     }
-    runs = [run.name for run in runs_of(read_experiment(config))]
+    runs = [run.name for run in read_experiment(config).runs]
     assert {path.name for path in (folder / "runs").iterdir()} == set(runs)
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -374,7 +374,7 @@ def test_bench_goes_on_without_a_run_that_fails(
     (tmp_path / "half.yaml").write_text(text, encoding="utf-8")
     assert main(["bench", str(tmp_path / "half.yaml"), "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
-    failed, finished = (run.name for run in runs_of(read_experiment(tmp_path / "half.yaml")))
+    failed, finished = (run.name for run in read_experiment(tmp_path / "half.yaml").runs)
     assert f"qc-gym: left out: {failed}: " in printed.err
     assert f"{failed}: failed: " in printed.out
     assert f"{finished}: normalised" in printed.out
@@ -393,7 +393,7 @@ def test_configs_are_there() -> None:
 def test_configs_can_be_carried_out(path: Path) -> None:
     experiment = read_experiment(path)
     assert experiment.name == path.stem
-    assert list(runs_of(experiment))
+    assert list(experiment.runs)
 
 
 # --- bad input ------------------------------------------------------------------------------

@@ -26,7 +26,6 @@ from agents.experiment import (
     code_version,
     make_env,
     read_experiment,
-    runs_of,
     write_manifest,
 )
 from agents.report import read_result
@@ -77,7 +76,7 @@ def write(folder: Path, content: Any) -> Path:
 
 
 def runs_in(content: Any = CONTENT) -> list[Run]:
-    return list(runs_of(validated(Experiment, content, "test")))
+    return list(validated(Experiment, content, "test").runs)
 
 
 # --- what is wrong is named -----------------------------------------------------------------
@@ -172,7 +171,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no steps": (change(f"{TRAINING}.total_timesteps", 0), r"ppo\.total_timesteps = 0"),
     "steps as text": (change(f"{TRAINING}.total_timesteps", "1e6"), r"total_timesteps = '1e6'"),
     "no environments": (change(f"{TRAINING}.num_envs", 0), r"ppo\.num_envs = 0"),
-    "no scale": (change(f"{TRAINING}.reward_scale", 0.0), r"ppo\.reward_scale = 0"),
+    "no thread": (change(f"{TRAINING}.threads", 0), r"ppo\.threads = 0"),
+    "no scale of rewards": (change(f"{TRAINING}.reward_scale", 2.0), r"ppo\.reward_scale"),
     "no scores": (change("scores", 0), r"scores = 0"),
     "no workers": (change("workers", 0), r"workers = 0"),
     "name that leaves the folder": (change("name", "../tiny"), r"name = '\.\./tiny'"),
@@ -242,11 +242,11 @@ def test_a_scenarios_file_is_beside_the_experiments(
     (tmp_path / "lots" / "factory.yaml").write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    runs = list(runs_of(read_experiment(path)))
+    runs = list(read_experiment(path).runs)
     assert {run.scenario_name for run in runs} == {"factory"}
     assert all(run.scenario == FULL_SCENARIO for run in runs)
     monkeypatch.chdir(tmp_path)  # the same runs, wherever they are started
-    assert list(runs_of(read_experiment(Path("experiment.yaml")))) == runs
+    assert list(read_experiment(Path("experiment.yaml")).runs) == runs
 
 
 def test_the_manifest_names_the_runs(tmp_path: Path) -> None:
@@ -292,7 +292,7 @@ def test_runs_resolve_the_defaults() -> None:
     entry = ALGORITHMS["dqn"]
     assert (dqn.total_timesteps, dqn.num_envs) == (entry.total_timesteps, entry.num_envs)
     assert dqn.hyperparameters == entry.defaults
-    assert dqn.reward_scale is None
+    assert dqn.threads == 1
     assert (ppo.total_timesteps, ppo.num_envs) == (192, 4)
     assert ppo.hyperparameters == {**ALGORITHMS["ppo"].defaults, **PPO["hyperparameters"]}
     for run in runs:
@@ -326,7 +326,7 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
         {"scores": 4},
         {"total_timesteps": 193},
         {"num_envs": 5},
-        {"reward_scale": 0.5},
+        {"threads": 2},
     ]
     for name, value in run.hyperparameters.items():
         new = {**value, "final": 0.5} if isinstance(value, dict) else value + 1
@@ -356,7 +356,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     progress: list[tuple[str, int, float]] = []
     results: dict[str, Any] = {}
     folders, failures = carry_out(
-        runs_of(experiment),
+        experiment.runs,
         first,
         report=lambda *message: progress.append(message),
         finished=lambda name, result: results.update({name: result}),
@@ -364,7 +364,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert failures == {}
     return {
         "folders": folders,
-        "again": carry_out(runs_of(experiment), second, workers=2)[0],
+        "again": carry_out(experiment.runs, second, workers=2)[0],
         "progress": progress,
         "results": results,
     }
@@ -432,7 +432,7 @@ def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Pat
 
 
 def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
-    training = {**PPO, "reward_scale": 0.25}
+    training = {**PPO, "threads": 2}
     content = change("problems.0.algorithms", {"ppo": training})
     content["problems"][0]["observation"] = "outcome"
     (run,) = runs_in(content)
@@ -457,12 +457,12 @@ def test_a_failing_run_is_reported_and_leaves_the_others(
     finished: list[str] = []
     failed: dict[str, str] = {}
     folders, failures = carry_out(
-        runs_of(experiment),
+        experiment.runs,
         folder,
         finished=lambda name, result: finished.append(name),
         failed=lambda name, message: failed.update({name: message}),
     )
-    bad, good = runs_of(experiment)
+    bad, good = experiment.runs
     assert folders == [folder / good.name]
     assert finished == [good.name]
     assert list(failures) == [bad.name]
