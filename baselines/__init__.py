@@ -200,11 +200,11 @@ def disagreements(
     episodes: int = 10_000,
     seed: int = 0,
 ) -> list[Disagreement]:
-    """Return where a policy's regret comes from: its costliest departures from the optimum.
+    """Return where a policy's regret comes from: its costliest disagreements with the optimum.
 
     Exact for every policy without memory; for one with memory, how often it comes to a state is
     simulated, and for every policy of inspect-or-stop, whose beliefs are told in ranges
-    (:mod:`baselines.lot.departures`). A policy that may never end has no finite regret to
+    (:mod:`baselines.lot.disagreements`). A policy that may never end has no finite regret to
     share out: the list is empty.
 
     Parameters

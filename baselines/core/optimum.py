@@ -92,7 +92,7 @@ class Optimum(ABC, Generic[ScenarioT_co]):
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy from the optimum, the worst first.
+        """Return the costliest disagreements of a policy from the optimum, the worst first.
 
         Parameters
         ----------

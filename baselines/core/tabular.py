@@ -171,7 +171,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy from the optimum, the worst first."""
+        """Return the costliest disagreements of a policy from the optimum, the worst first."""
         table = tabulate(player, self.model)
         if table is None:
             flow = simulated_flow(self.model, player, arena, episodes, seed)

@@ -1,7 +1,7 @@
 """Inspect or stop: the optimum between certified bounds, exact scores, the policies of the paper."""
 
 from baselines.lot.bracket import Bracket, BracketError, find_bracket
-from baselines.lot.departures import find_departures
+from baselines.lot.disagreements import find_disagreements
 from baselines.lot.paper import LastResult, PaperAlgorithm, averaged_beliefs
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.reference import best_size, lemma_1
@@ -21,7 +21,7 @@ __all__ = [
     "averaged_beliefs",
     "best_size",
     "find_bracket",
-    "find_departures",
+    "find_disagreements",
     "lemma_1",
     "lot_of",
     "lot_policy",

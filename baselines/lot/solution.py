@@ -25,12 +25,12 @@ from baselines.core.plan import Plan
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from baselines.lot.belief import reach
-from baselines.lot.departures import find_departures
+from baselines.lot.disagreements import find_disagreements
 from baselines.lot.evaluation import (
     PRECISION,
-    Evaluation,
     ResultRule,
     Rule,
+    RuleCosts,
     as_rule,
     evaluate_beliefs,
     evaluate_results,
@@ -174,7 +174,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         found = self._evaluate(size, rule, precision)
         return Cost(fixed + float(found.costs[-1]), found.tolerance, decisions + found.decisions)
 
-    def _evaluate(self, size: int, rule: Rule, precision: float = PRECISION) -> Evaluation:
+    def _evaluate(self, size: int, rule: Rule, precision: float = PRECISION) -> RuleCosts:
         if isinstance(rule, ResultRule):  # needs no bracket
             return evaluate_results(lot_of(self.scenario, size), rule)
         return evaluate_beliefs(self.sizes.bracket(size), rule, precision)
@@ -276,8 +276,8 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy, along simulated episodes."""
-        return find_departures(self, player, arena, episodes, seed)[:top]
+        """Return the costliest disagreements of a policy, along simulated episodes."""
+        return find_disagreements(self, player, arena, episodes, seed)[:top]
 
     def references(self) -> References:
         """Return ``random``, ``best_constant`` and the policies of practice and of the paper."""
