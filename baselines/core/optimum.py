@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from baselines.core.certificate import Certificate
 from baselines.core.disagreements import Disagreement
 from baselines.core.model import ScenarioT_co
-from baselines.core.plan import Plan
+from baselines.core.plan import Fact, Plan, render_card
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from qc_gym.core.policy import DesignedPolicy, Player
@@ -130,3 +130,13 @@ class Optimum(ABC, Generic[ScenarioT_co]):
             f"{type(self).__name__}(value={self.value!r}, lower={self.lower!r}, "
             f"upper={self.upper!r}, {self.observation!r})"
         )
+
+    def _repr_html_(self) -> str:
+        width = Fact("certified to within", f"{self.upper - self.lower:.1e}", "money")
+        facts = [
+            Fact("optimal value", self.value, "money an episode"),
+            *([width] if self.lower < self.upper else []),
+            Fact("value of random play", self.random_value, "money an episode"),
+            Fact("Bellman residual", f"{self.certificate.bellman_residual:.1e}", "money"),
+        ]
+        return render_card(f"{type(self).__name__}, {self.observation} observations", facts)
