@@ -25,8 +25,8 @@ from qc_gym.core.record import Record, validated
 
 Count = Annotated[int, Field(ge=1)]
 MANIFEST = "experiment.json"
-_NOT_DECISIVE = {"board.py", "cli", "report", "statistics.py", "tables.py"}
-"""Parts of ``agents`` that show results and cannot change them."""
+_SHOWING = {"cli", "report"}
+"""The packages of ``agents`` that show results and cannot change them; all other sources may."""
 
 
 class Training(Record):
@@ -150,7 +150,7 @@ def _digest_sources() -> str:
         root = Path(package.__path__[0])
         for path in sorted(root.rglob("*.py")):
             place = path.relative_to(root)
-            if package is agents and place.parts[0] in _NOT_DECISIVE:
+            if package is agents and place.parts[0] in _SHOWING:
                 continue
             digest.update(f"{root.name}/{place.as_posix()}\n".encode())
             digest.update(path.read_bytes())

@@ -91,7 +91,7 @@ def train(
     ),
 ) -> None:
     """Train an agent and score it exactly."""
-    from agents.board import Board
+    from agents.cli.board import Board
     from agents.runs import train_run
 
     env_id = env_id_of(env)
@@ -147,7 +147,7 @@ def bench(
 
     The exit status is 1 if runs had to be left out of it.
     """
-    from agents.board import Board
+    from agents.cli.board import Board
     from agents.experiment import read_experiment, write_manifest
     from agents.report import write_report
     from agents.runs import carry_out

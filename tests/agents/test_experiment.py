@@ -294,7 +294,9 @@ def test_runs_resolve_the_defaults() -> None:
     assert dqn.hyperparameters == entry.defaults
     assert dqn.threads == 1
     assert (ppo.total_timesteps, ppo.num_envs) == (192, 4)
-    assert ppo.hyperparameters == {**ALGORITHMS["ppo"].defaults, **PPO["hyperparameters"]}
+    scaled = ALGORITHMS["ppo"].settle(192, 4, PPO["hyperparameters"])[2]
+    assert ppo.hyperparameters == scaled
+    assert {name: scaled[name] for name in PPO["hyperparameters"]} == PPO["hyperparameters"]
     for run in runs:
         assert (run.env_id, run.observation, run.scenario_name) == (ID, "belief", "custom")
         assert run.scenario == FULL_SCENARIO
