@@ -86,7 +86,8 @@ class Algorithm:
         with the budget, somewhat faster than it does, and those that count steps
         (``learning_starts``, ``target_update_interval``, ``buffer_size``) with it. The entropy coefficient
         grows, as smaller batches are noisier and settle early on whatever is not the worst; and where
-        little is seen at all, PPO goes through each roll-out up to four times, in smaller steps.
+        little is seen at all, PPO goes through each roll-out up to four times, with a narrower clip and,
+        where it is four times, a learning rate half as large again.
         A warning says what to expect where a tenth of the steps is not reached.
 
         Raises
@@ -105,8 +106,9 @@ class Algorithm:
             most = 2 ** int(math.log2(max(self.num_envs * share ** (4 / 3), 1.0)))
             num_envs = min(self.num_envs, max(_FEWEST[passes], most))
         smallest, side_by_side = _SMALLEST[passes], min(num_envs, self.num_envs)
-        epochs = 1 if "n_epochs" in given else 2 ** round(math.log2(max(_REUSED / share, 1.0)))
-        epochs = min(_MOST_EPOCHS, epochs)
+        epochs = 1
+        if passes and "n_epochs" not in given:
+            epochs = min(_MOST_EPOCHS, 2 ** round(math.log2(max(_REUSED / share, 1.0))))
         scaled: dict[str, Callable[[Any], Any]] = {
             "batch_size": lambda value: max(
                 min(smallest, value), value * side_by_side // self.num_envs
@@ -117,6 +119,10 @@ class Algorithm:
             "ent_coef": lambda value: max(value, min(_MOST_ENTROPY, value * share ** (-2 / 3))),
             "n_epochs": lambda value: value * epochs,
             "clip_range": lambda value: value / math.sqrt(epochs),
+            "learning_rate": lambda ends: {
+                **ends,
+                "initial": ends["initial"] * max(1.0, 0.375 * epochs),
+            },
         }
         for name, scale in scaled.items():
             if name in hyperparameters and name not in given:

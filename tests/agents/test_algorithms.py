@@ -349,7 +349,7 @@ def test_defaults_scale_with_the_budget(name: str) -> None:
         for key, value in more.items():
             assert fewer[key] <= value if key in shrink else True
             assert fewer[key] >= value if key in grow else True
-            assert fewer[key] == value if key not in shrink | grow else True
+            assert fewer[key] == value if key not in shrink | grow | {"learning_rate"} else True
     _, fewest, last = found[-1]
     assert fewest < entry.num_envs
     entry.check_rollout(fewest, last)
@@ -369,8 +369,10 @@ def test_what_is_given_is_not_scaled(name: str) -> None:
         kept = settled(name, steps, None, **{key: entry.defaults[key]})
         assert kept[2][key] == entry.defaults[key]
         assert kept[1] == num_envs
-        # A clip goes with the number of passes; everything else is as without it.
-        others = set(scaled) - {key} - ({"clip_range"} if key == "n_epochs" else set())
+        # Clip and rate go with the number of passes; everything else is as without it.
+        others = (
+            set(scaled) - {key} - ({"clip_range", "learning_rate"} if key == "n_epochs" else set())
+        )
         assert all(kept[2][other] == scaled[other] for other in others)
     if "batch_size" in entry.defaults:
         assert settled(name, None, 8)[2]["batch_size"] < entry.defaults["batch_size"]
