@@ -15,22 +15,29 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
 from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
+from baselines.core.many import Optima, Scores, optima_of
 from baselines.core.model import TabularModel
 from baselines.core.optimum import Optimum
 from baselines.core.plan import Fact, Plan
 from baselines.core.policy import TabularPolicy
-from baselines.core.problem import Problem, problem_of
+from baselines.core.problem import Problem, env_type_of, problem_of
 from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
 from baselines.core.scoring import Score, make_score, worth_by_simulation
 from baselines.core.solver import ImproperPolicyError, evaluate
 from baselines.core.stage import worth_on_stage
 from baselines.core.tabular import TabularOptimum
+from qc_gym.core.env import OBSERVATIONS, check_choice
+from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
-from qc_gym.core.policy import Policy
+from qc_gym.core.policy import Policy, feature_lens
+from qc_gym.core.population import read_population
+from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -44,6 +51,7 @@ __all__ = [
     "Family",
     "ImproperPolicyError",
     "NoPlanError",
+    "Optima",
     "Optimum",
     "OracleError",
     "Plan",
@@ -51,6 +59,7 @@ __all__ = [
     "Reference",
     "References",
     "Score",
+    "Scores",
     "Simulation",
     "TabularModel",
     "TabularOptimum",
@@ -63,8 +72,10 @@ __all__ = [
     "plan",
     "reference_policies",
     "score",
+    "score_many",
     "simulate",
     "solve",
+    "solve_many",
 ]
 
 _FAMILIES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
@@ -178,6 +189,12 @@ def score(
     """
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
     problem = problem_of(env, scenario, observation)
+    return _scored(problem, policy, deterministic, episodes, seed)
+
+
+def _scored(
+    problem: Problem, policy: Any, deterministic: bool | None, episodes: int, seed: int
+) -> Score:
     optimum, player = problem.optimum, problem.player(policy, deterministic)
     if problem.stage is not None:
         worth = worth_on_stage(optimum, player, problem.stage, episodes, seed)
@@ -187,6 +204,112 @@ def score(
             optimum.gaps, optimum.stakes, player, _arena(problem, episodes), episodes, seed
         )
     return make_score(optimum.value, optimum.random_value, worth)
+
+
+def solve_many(
+    env_id: str,
+    scenarios: Any,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    observation: str = "belief",
+    policies: bool = False,
+    workers: int = 1,
+) -> Optima:
+    """Return the exact optima of many scenarios of one environment.
+
+    Only the values are kept, and the policies if they are asked for: memory is that of one optimum.
+
+    Parameters
+    ----------
+    env_id
+        Id of the environment.
+    scenarios
+        A list of scenarios (presets, mappings, files), a data frame with a row for each, a mapping of
+        fields (``"prior.good"`` for one that is nested) to columns, or a range.
+    count, seed
+        How many scenarios are drawn from a range, and the seed of these draws.
+    observation
+        As for the environment.
+    policies
+        Whether to keep an optimal policy of each.
+    workers
+        Processes among which the scenarios are divided; those that are asked for policies share none.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that is not valid, by its number.
+    OracleError
+        An optimum does not stand its own check: a bug in this package.
+    """
+    env_type = env_type_of(env_id)
+    population = read_population(env_type.scenario_type, scenarios, count, seed)
+    workers = whole_number("workers", workers, 1)
+    check_choice("observation", observation, OBSERVATIONS)
+    return optima_of(env_type, population, observation, policies, workers)
+
+
+def score_many(
+    env_id: str,
+    scenarios: Any,
+    policy: Any,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    observation: str = "belief",
+    trained_on: Any = None,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+) -> Scores:
+    """Return what one policy is worth on each of many scenarios; see :func:`score`.
+
+    Parameters
+    ----------
+    env_id, scenarios, count, observation
+        As for :func:`solve_many`.
+    policy
+        As for :func:`score`; or the name of a reference policy, which is designed anew for each scenario.
+    trained_on
+        The range of scenarios that the policy was trained on: it sees each scenario's numbers beside the
+        observation, scaled over that range. By default the range that the scenarios are drawn from.
+    deterministic, episodes, seed
+        As for :func:`score`; the seed is also that of the draws from a range.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that is not valid, by its number.
+    KeyError
+        No reference policy has that name.
+    TypeError, ValueError, OracleError
+        As for :func:`score`.
+    """
+    env_type = env_type_of(env_id)
+    population = read_population(env_type.scenario_type, scenarios, count, seed)
+    spread = population.spread
+    if trained_on is not None:
+        given = env_type.scenario_type.parse(trained_on)
+        if not isinstance(given, ScenarioRange):
+            raise ScenarioError(f"trained_on = {trained_on!r}: is no range of scenarios")
+        spread = given
+    episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
+    check_choice("observation", observation, OBSERVATIONS)
+    rows = np.full((5, len(population.scenarios)), np.nan)
+    left_out: dict[int, str] = {}
+    for i, one in enumerate(population.scenarios):
+        problem = Problem(env_type, one, observation)
+        try:
+            played = problem.optimum.references()[policy] if isinstance(policy, str) else policy
+        except NoPlanError as error:
+            left_out[i] = str(error)
+            continue
+        if spread is not None and not isinstance(policy, str):
+            problem.lenses.append(feature_lens(spread.features(one)))
+        found = _scored(problem, played, deterministic, episodes, seed)
+        rows[:, i] = found.value, found.optimum, found.regret, found.normalised, found.stderr
+    values, optima, regrets, normalised, stderrs = rows
+    return Scores(population.scenarios, values, optima, regrets, normalised, stderrs, left_out)
 
 
 def disagreements(

@@ -21,7 +21,7 @@ from gymnasium import wrappers
 from gymnasium.wrappers import vector as vector_wrappers
 from numpy.typing import NDArray
 
-from baselines.core.family import Family, family_of, optimum_of
+from baselines.core.family import Family, family_named, family_of, optimum_of
 from baselines.core.optimum import Optimum
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import close_names
@@ -159,12 +159,29 @@ def problem_of(env: Any, scenario: Any = None, observation: str | None = None) -
     return problem
 
 
-def _made(env_id: str, scenario: Any, observation: str) -> gym.Env[Any, Any]:
-    module, _, name = env_id.rpartition(":")
+def env_type_of(env_id: str) -> type[QCEnv]:
+    """Return the environment of an id.
+
+    Raises
+    ------
+    TypeError
+        Not the id of an environment of ``qc_gym``.
+    """
+    return family_named(ENVIRONMENTS[_registered(env_id)].family).environment
+
+
+def _registered(env_id: str) -> str:
+    """Return an id without the module that registers it, which is imported."""
+    module, _, name = env_id.rpartition(":") if isinstance(env_id, str) else ("", "", env_id)
     if module:
         importlib.import_module(module)
     if name not in ENVIRONMENTS:
-        raise TypeError(f"{_WANTED.format(env_id)}; {close_names(name, list(ENVIRONMENTS))}")
+        raise TypeError(f"{_WANTED.format(env_id)}; {close_names(str(name), list(ENVIRONMENTS))}")
+    return name
+
+
+def _made(env_id: str, scenario: Any, observation: str) -> gym.Env[Any, Any]:
+    name = _registered(env_id)
     return gym.make(name, scenario=scenario, observation=observation, disable_env_checker=True)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
@@ -51,4 +54,10 @@ def solve(scenario: KStageScenario, observation: str = "belief") -> KStageOptimu
     return KStageOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(KStageEnv, solve)
+def values(scenarios: Sequence[KStageScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,)."""
+    costs = [scenario.costs(scenario.fraction_defective).min() for scenario in scenarios]
+    return 0.0 - np.array(costs)
+
+
+FAMILY = Family(KStageEnv, solve, values)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.kstage.reference import in_words
-from baselines.kstage_control.model import build_model
+from baselines.kstage_control.model import build_model, optimal_value
 from baselines.kstage_control.plan import plan
 from baselines.kstage_control.reference import designs
 from qc_gym.core.policy import Player
@@ -54,4 +57,9 @@ def solve(scenario: KStageControlScenario, observation: str = "belief") -> KStag
     return KStageControlOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(KStageControlEnv, solve)
+def values(scenarios: Sequence[KStageControlScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,)."""
+    return np.array(list(map(optimal_value, scenarios)))
+
+
+FAMILY = Family(KStageControlEnv, solve, values)

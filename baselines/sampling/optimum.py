@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
@@ -12,6 +15,7 @@ from baselines.core.tabular import TabularOptimum
 from baselines.sampling.model import build_model
 from baselines.sampling.plan import plan
 from baselines.sampling.reference import designs
+from baselines.sampling.stopping import stopping_bounds
 from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import CONFORMING, DEFECTIVE
 from qc_gym.sampling.env import SequentialSamplingEnv
@@ -56,4 +60,9 @@ def solve(scenario: SequentialSamplingScenario, observation: str = "belief") -> 
     return SamplingOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(SequentialSamplingEnv, solve)
+def values(scenarios: Sequence[SequentialSamplingScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,), without their tables."""
+    return np.array([stopping_bounds(scenario).value for scenario in scenarios])
+
+
+FAMILY = Family(SequentialSamplingEnv, solve, values)

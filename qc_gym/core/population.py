@@ -1,0 +1,135 @@
+"""Populations: many scenarios at once, as a list, a table of fields, or so many draws from a range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from qc_gym.core.errors import ScenarioError, shown
+from qc_gym.core.numbers import whole_number
+from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.scenario import Scenario
+from qc_gym.core.values import is_mapping, rows_of
+
+ScenarioT = TypeVar("ScenarioT", bound=Scenario)
+
+
+class Population(NamedTuple, Generic[ScenarioT]):
+    """Many scenarios of one family.
+
+    Attributes
+    ----------
+    scenarios
+        One after the other.
+    spread
+        The range that they were drawn from; None if they were given one by one.
+    """
+
+    scenarios: tuple[ScenarioT, ...]
+    spread: ScenarioRange | None
+
+
+def read_population(
+    scenario_type: type[ScenarioT], source: Any, count: int | None = None, seed: int = 0
+) -> Population[ScenarioT]:
+    """Return the scenarios that ``source`` describes.
+
+    Parameters
+    ----------
+    scenario_type
+        The family's scenario.
+    source
+        A list of scenarios, each as :meth:`Scenario.parse` takes it; a data frame with a row for each;
+        a mapping of fields (``"prior.good"`` for one that is nested) to columns, or to a value that
+        all share; a range, of which ``count`` are drawn; or one scenario.
+    count, seed
+        How many are drawn from a range, and the seed of these draws.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that is not valid, by its number; columns that differ in length; a range without
+        ``count``, or ``count`` without a range.
+    """
+    rows = rows_of(source)
+    if rows is None and not _is_one(scenario_type, source):
+        rows = list(_rows_of_columns(source))
+    if rows is not None:
+        _refuse_count(count)
+        read = [_read(scenario_type, row, f"scenarios[{i}]") for i, row in enumerate(rows)]
+        return Population(tuple(read), None)
+    found = scenario_type.parse(source)
+    if isinstance(found, ScenarioRange):
+        if count is None:
+            raise ScenarioError("scenarios: of a range, count says how many are drawn")
+        generator = np.random.default_rng(whole_number("seed", seed, 0))
+        drawn = [found.draw(generator) for _ in range(whole_number("count", count, 1))]
+        return Population(tuple(drawn), found)  # type: ignore[arg-type]
+    _refuse_count(count)
+    return Population((found,), None)
+
+
+def _refuse_count(count: int | None) -> None:
+    if count is not None:
+        raise ScenarioError(
+            f"count = {count!r}: goes with a range, of which it says how many are drawn"
+        )
+
+
+def _is_one(scenario_type: type[Scenario], source: Any) -> bool:
+    """Return whether a source is one scenario or range, lists in it being values of its fields."""
+    if not isinstance(source, Mapping) or not any(map(_is_column, source.values())):
+        return True
+    try:
+        scenario_type.parse(source)
+    except ScenarioError:
+        return False
+    return True
+
+
+def _is_column(value: Any) -> bool:
+    return getattr(value, "ndim", 0) == 1 or (
+        isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    )
+
+
+def _rows_of_columns(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the fields of each scenario of a table."""
+    lists = {
+        name: value.tolist() if hasattr(value, "tolist") else list(value)
+        for name, value in columns.items()
+        if _is_column(value)
+    }
+    lengths = {name: len(values) for name, values in lists.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+        raise ScenarioError(f"scenarios: columns of one length are needed; {told}")
+    shared = {name: value for name, value in columns.items() if name not in lists}
+    for values in zip(*lists.values(), strict=True):
+        row: dict[str, Any] = {}
+        for name, value in {**shared, **dict(zip(lists, values, strict=True))}.items():
+            _put(row, name, value)
+        yield row
+
+
+def _put(fields: dict[str, Any], name: str, value: Any) -> None:
+    """Set a field by its dotted name."""
+    *path, last = str(name).split(".")
+    for part in path:
+        inner = fields.get(part, {})
+        if not is_mapping(inner):
+            raise ScenarioError(f"scenarios: {name}: {part} is {shown(inner)}, which has no fields")
+        fields[part] = fields = dict(inner)
+    fields[last] = value
+
+
+def _read(scenario_type: type[ScenarioT], source: Any, where: str) -> ScenarioT:
+    try:
+        found = scenario_type.parse(source)
+    except ScenarioError as error:
+        raise ScenarioError(f"{where}: {error}") from None
+    if isinstance(found, ScenarioRange):
+        raise ScenarioError(f"{where}: is a range; a list may hold scenarios only")
+    return found
