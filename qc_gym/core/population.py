@@ -9,9 +9,9 @@ import numpy as np
 
 from qc_gym.core.errors import ScenarioError, shown
 from qc_gym.core.numbers import whole_number
-from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.ranges import ScenarioRange, find_ranges
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.values import is_mapping, rows_of
+from qc_gym.core.values import as_python, is_mapping, rows_of
 
 ScenarioT = TypeVar("ScenarioT", bound=Scenario)
 
@@ -55,7 +55,8 @@ def read_population(
     """
     rows = rows_of(source)
     if rows is None and not _is_one(scenario_type, source):
-        rows = list(_rows_of_columns(source))
+        _refuse_count(count)
+        return Population(tuple(_read_columns(scenario_type, source)), None)
     if rows is not None:
         _refuse_count(count)
         read = [_read(scenario_type, row, f"scenarios[{i}]") for i, row in enumerate(rows)]
@@ -95,28 +96,42 @@ def _is_column(value: Any) -> bool:
     )
 
 
-def _rows_of_columns(columns: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the fields of each scenario of a table."""
-    lists = {
-        name: value.tolist() if hasattr(value, "tolist") else list(value)
-        for name, value in columns.items()
-        if _is_column(value)
-    }
+def _read_columns(
+    scenario_type: type[ScenarioT], columns: Mapping[str, Any]
+) -> Iterator[ScenarioT]:
+    """Yield the scenarios of a table of fields."""
+    lists = {name: value for name, value in columns.items() if _is_column(value)}
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
         raise ScenarioError(f"scenarios: columns of one length are needed; {told}")
-    shared = {name: value for name, value in columns.items() if name not in lists}
-    for values in zip(*lists.values(), strict=True):
-        row: dict[str, Any] = {}
-        for name, value in {**shared, **dict(zip(lists, values, strict=True))}.items():
+    shared: dict[str, Any] = {}
+    for name, value in columns.items():
+        if name not in lists:
+            _put(shared, name, value)
+    # What arrays of numbers hold is a number: the rest of a row need not be looked through each time.
+    numbers = all(
+        getattr(values, "dtype", np.dtype(object)).kind in "biuf" for values in lists.values()
+    )
+    if numbers:
+        shared = as_python(shared)
+        for path, _ in find_ranges(shared):
+            raise ScenarioError(f"scenarios: {'.'.join(path)}: a range goes without columns")
+    each = [values.tolist() if hasattr(values, "tolist") else values for values in lists.values()]
+    for i, values in enumerate(zip(*each, strict=True)):
+        row = dict(shared)
+        for name, value in zip(lists, values, strict=True):
             _put(row, name, value)
-        yield row
+        where = f"scenarios[{i}]"
+        yield scenario_type._validated(row, where) if numbers else _read(scenario_type, row, where)
 
 
 def _put(fields: dict[str, Any], name: str, value: Any) -> None:
     """Set a field by its dotted name."""
-    *path, last = str(name).split(".")
+    if "." not in name:
+        fields[name] = value
+        return
+    *path, last = name.split(".")
     for part in path:
         inner = fields.get(part, {})
         if not is_mapping(inner):

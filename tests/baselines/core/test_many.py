@@ -27,8 +27,9 @@ def family_of(env_id: str) -> baselines.Family[Any]:
 
 
 SAMPLING, KSTAGE = "qc_gym/SequentialSampling-v0", "qc_gym/KStage-v0"
+PRESET = SequentialSamplingScenario.presets["aql10-rql20"]
 RANGE = {
-    **SequentialSamplingScenario.presets["aql10-rql20"],
+    **PRESET,
     "inspection_cost": {"low": 0.5, "high": 2.0},
     "max_samples": {"low": 10, "high": 30},
 }
@@ -90,7 +91,8 @@ def test_a_population_is_read_from_any_table() -> None:
         "max_samples": [4, 5, 6],
     }
     nested = {**base, "prior.a": (0.5, 1.0, 2.5), "max_samples": pd.Series([4, 5, 6])}
-    for source in (rows, tuple(rows), pd.DataFrame(rows), columns, nested):
+    arrays = {**columns, "max_samples": np.array([4, 5, 6], np.int32)}
+    for source in (rows, tuple(rows), pd.DataFrame(rows), columns, arrays, nested):
         assert read_population(SequentialSamplingScenario, source) == (wanted, None)
     assert read_population(SequentialSamplingScenario, rows[0]) == (wanted[:1], None)
     assert read_population(SequentialSamplingScenario, []) == ((), None)
@@ -128,6 +130,13 @@ def test_draws_are_those_of_the_seed() -> None:
             r"prior\.a: prior is 'beta', which has no fields",
         ),
         ({"max_samples": [1, 2]}, None, r"^scenarios\[0\]: .*prior"),
+        ({"max_samples": np.arange(1, 3)}, None, r"^scenarios\[0\]: .*prior"),
+        (
+            {**PRESET, "max_samples": np.arange(1, -1, -1)},
+            None,
+            r"^scenarios\[1\]: max_samples = 0",
+        ),
+        ({**RANGE, "max_samples": np.arange(1, 3)}, None, "inspection_cost: a range goes without"),
     ],
 )
 def test_what_is_no_population(source: Any, count: int | None, message: str) -> None:
