@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.assembly.model import build_model
 from baselines.assembly.plan import action_in_words, plan, state_in_words
@@ -11,6 +14,7 @@ from baselines.assembly.reference import designs
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
+from baselines.core.solver import optimal_value
 from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.env import AssemblyEnv
 from qc_gym.assembly.scenario import AssemblyScenario
@@ -51,4 +55,9 @@ def solve(scenario: AssemblyScenario, observation: str = "belief") -> AssemblyOp
     return AssemblyOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(AssemblyEnv, solve)
+def values(scenarios: Sequence[AssemblyScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,)."""
+    return np.array([optimal_value(build_model(scenario)) for scenario in scenarios])
+
+
+FAMILY = Family(AssemblyEnv, solve, values)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from types import UnionType
+from typing import Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
@@ -42,8 +43,8 @@ def read_population(
         The family's scenario.
     source
         A list of scenarios, each as :meth:`Scenario.parse` takes it; a data frame with a row for each;
-        a mapping of fields (``"prior.good"`` for one that is nested) to columns, or to a value that
-        all share; a range, of which ``count`` are drawn; or one scenario.
+        a mapping of fields (``"prior.good"`` for one that is nested) to columns, arrays or lists of one
+        length, or to a value that all share; a range, of which ``count`` are drawn; or one scenario.
     count, seed
         How many are drawn from a range, and the seed of these draws.
 
@@ -53,10 +54,11 @@ def read_population(
         A scenario that is not valid, by its number; columns that differ in length; a range without
         ``count``, or ``count`` without a range.
     """
-    rows = rows_of(source)
-    if rows is None and not _is_one(scenario_type, source):
+    columns = _columns_of(scenario_type, source)
+    if columns:
         _refuse_count(count)
-        return Population(tuple(_read_columns(scenario_type, source)), None)
+        return Population(tuple(_read_columns(scenario_type, source, columns)), None)
+    rows = rows_of(source)
     if rows is not None:
         _refuse_count(count)
         read = [_read(scenario_type, row, f"scenarios[{i}]") for i, row in enumerate(rows)]
@@ -79,34 +81,41 @@ def _refuse_count(count: int | None) -> None:
         )
 
 
-def _is_one(scenario_type: type[Scenario], source: Any) -> bool:
-    """Return whether a source is one scenario or range, lists in it being values of its fields."""
-    if not isinstance(source, Mapping) or not any(map(_is_column, source.values())):
+def _columns_of(scenario_type: type[Scenario], source: Any) -> dict[str, Any]:
+    """Return the columns of a table of fields; a list is the value of a field that holds lists."""
+    if not isinstance(source, Mapping):
+        return {}
+    fields = scenario_type.model_fields
+    return {
+        name: value
+        for name, value in source.items()
+        if getattr(value, "ndim", 0) == 1
+        or (
+            isinstance(value, Sequence)
+            and not isinstance(value, str | bytes)
+            and not (name in fields and _holds_lists(fields[name].annotation))
+        )
+    }
+
+
+def _holds_lists(annotation: Any) -> bool:
+    if get_origin(annotation) in (tuple, list):
         return True
-    try:
-        scenario_type.parse(source)
-    except ScenarioError:
-        return False
-    return True
-
-
-def _is_column(value: Any) -> bool:
-    return getattr(value, "ndim", 0) == 1 or (
-        isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return get_origin(annotation) in (Union, UnionType) and any(
+        map(_holds_lists, get_args(annotation))
     )
 
 
 def _read_columns(
-    scenario_type: type[ScenarioT], columns: Mapping[str, Any]
+    scenario_type: type[ScenarioT], source: Mapping[str, Any], lists: Mapping[str, Any]
 ) -> Iterator[ScenarioT]:
-    """Yield the scenarios of a table of fields."""
-    lists = {name: value for name, value in columns.items() if _is_column(value)}
+    """Yield the scenarios of a table of fields, of which ``lists`` are the columns."""
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
         raise ScenarioError(f"scenarios: columns of one length are needed; {told}")
     shared: dict[str, Any] = {}
-    for name, value in columns.items():
+    for name, value in source.items():
         if name not in lists:
             _put(shared, name, value)
     # What arrays of numbers hold is a number: the rest of a row need not be looked through each time.

@@ -7,13 +7,14 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 import pytest
-from boundaries import BOUNDARIES
-from hypothesis import HealthCheck, given, settings
+from boundaries import BOUNDARIES, MONEY, SHARE
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import baselines
 import qc_gym
 from baselines.core.family import family_named
+from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.fields import money_in
 from qc_gym.core.population import read_population
@@ -26,7 +27,20 @@ def family_of(env_id: str) -> baselines.Family[Any]:
     return family_named(qc_gym.ENVIRONMENTS[env_id].family)
 
 
-SAMPLING, KSTAGE = "qc_gym/SequentialSampling-v0", "qc_gym/KStage-v0"
+@st.composite
+def two_part_trees(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw a tree of one size, for which the world is compiled already."""
+    preset = AssemblyScenario.presets["cumcm-1"]
+    nodes = {name: {**node, "defect_rate": draw(SHARE)} for name, node in preset["nodes"].items()}
+    assume(math.prod(1.0 - node["defect_rate"] for node in nodes.values()) > 1e-11)
+    return {**preset, "nodes": nodes, "price": draw(MONEY), "return_loss": draw(MONEY)}
+
+
+ASSEMBLY, SAMPLING, KSTAGE = (
+    "qc_gym/Assembly-v0",
+    "qc_gym/SequentialSampling-v0",
+    "qc_gym/KStage-v0",
+)
 PRESET = SequentialSamplingScenario.presets["aql10-rql20"]
 RANGE = {
     **PRESET,
@@ -35,14 +49,15 @@ RANGE = {
 }
 
 
-@pytest.mark.filterwarnings("ignore:inspection_cost")
 @pytest.mark.parametrize(
     "env_id", [env_id for env_id in qc_gym.ENVIRONMENTS if family_of(env_id).values is not None]
 )
+@pytest.mark.filterwarnings("ignore:inspection_cost")
 @settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_optima_are_those_of_each_by_itself(env_id: str, data: st.DataObject) -> None:
-    scenarios = data.draw(st.lists(BOUNDARIES[env_id], min_size=1, max_size=3))
+    drawn = two_part_trees() if env_id == ASSEMBLY else BOUNDARIES[env_id]
+    scenarios = data.draw(st.lists(drawn, min_size=1, max_size=3))
     found = baselines.solve_many(env_id, scenarios)
     optima = [baselines.solve(env_id, scenario=scenario) for scenario in scenarios]
     for i, optimum in enumerate(optima):
