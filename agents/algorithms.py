@@ -88,7 +88,8 @@ class Algorithm:
         grows, as smaller batches are noisier and settle early on whatever is not the worst; and where
         little is seen at all, PPO goes through each roll-out up to four times, with a narrower clip and,
         where it is four times, a learning rate half as large again.
-        A warning says what to expect where a tenth of the steps is not reached.
+        Where a tenth of the steps is not reached, and not everything is given, a warning says what to
+        expect.
 
         Raises
         ------
@@ -124,10 +125,10 @@ class Algorithm:
                 "initial": ends["initial"] * max(1.0, 0.375 * epochs),
             },
         }
-        for name, scale in scaled.items():
-            if name in hyperparameters and name not in given:
-                hyperparameters[name] = scale(hyperparameters[name])
-        if share < _SHORT:
+        left = [name for name in scaled if name in hyperparameters and name not in given]
+        for name in left:
+            hyperparameters[name] = scaled[name](hyperparameters[name])
+        if left and share < _SHORT:
             warnings.warn(
                 f"{self.name}: {steps:,} steps are {share:.2g} of the {self.total_timesteps:,} that its "
                 "defaults are made for; expect an agent short of the optimum",

@@ -28,12 +28,14 @@ import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
 from agents.files import sha256, write_whole
-from agents.policies import save_policy
+from agents.policies import DESCRIPTION, WEIGHTS, save_policy
 from agents.training import torch_threads, train
 from baselines import Score
 from qc_gym.core.env import QCEnv
 
 RUN, CURVE = "run.json", "curve.csv"
+_PARTIAL = ".partial-"
+"""How the names of folders begin that are being written."""
 
 
 def carry_out(
@@ -41,13 +43,16 @@ def carry_out(
     folder: str | Path,
     *,
     workers: int = 1,
+    fresh: bool = False,
+    found: Callable[[str], None] = lambda name: None,
     report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
     finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
     failed: Callable[[str, str], None] = lambda name, message: None,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Train runs and leave a folder for each. A run that fails does not stop the others.
+    """Train runs and leave a folder for each, but for those whose folder is there, whole.
 
-    Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
+    A folder's name tells the configuration and the code of its run. A run that fails does not stop the
+    others. Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
     that were beside it.
 
     A run's folder appears when the run is complete, and replaces an earlier one of the same name.
@@ -60,6 +65,10 @@ def carry_out(
         Where the folders of the runs go; made if missing.
     workers
         Trainings that run at the same time, each in a process of its own.
+    fresh
+        Whether to train those again whose folder is there.
+    found
+        Called with the name of each whose folder was there.
     report
         Called with a run's name, its steps so far and its last normalised score.
     finished
@@ -84,7 +93,14 @@ def carry_out(
             failures[name] = f"{type(error).__name__}: {error}"
             failed(name, failures[name])
 
-    waiting = deque(runs)
+    for torn in folder.glob(f"{_PARTIAL}*"):  # of runs that were ended from outside
+        shutil.rmtree(torn, ignore_errors=True)
+    waiting: deque[Run] = deque()
+    for run in runs:
+        if not fresh and is_whole(folder / run.name):
+            found(run.name)
+        else:
+            waiting.append(run)
     suspects: deque[Run] = deque()
     while waiting:
         suspects += _use_pool(waiting, workers, folder, report, end)
@@ -225,7 +241,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         "score": asdict(baselines.score(env, model)),
         "seconds": curve.rows[-1]["seconds"],
     }
-    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
     partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
     try:
         save_policy(model, partial, policy_description(run, env))
@@ -250,6 +266,34 @@ def digest(result: Mapping[str, Any]) -> str:
     """Return the digest of what ``run.json`` holds, its own left out."""
     rest = {name: value for name, value in result.items() if name != "digest"}
     return sha256(json.dumps(rest, sort_keys=True).encode())
+
+
+def check_seal(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds.
+
+    Raises
+    ------
+    OSError, LookupError, TypeError, ValueError
+        A file is missing or is not what the training wrote; the message names it.
+    """
+    result = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    if result["digest"] != digest(result):
+        raise ValueError(f"{RUN} is not what the training wrote; train it again")
+    for name, wanted in result["files"].items():
+        if Path(name).name != name or sha256((folder / name).read_bytes()) != wanted:
+            raise ValueError(f"{name} is not what the training wrote; train it again")
+    if missing := {CURVE, DESCRIPTION, WEIGHTS} - set(result["files"]):
+        raise ValueError(f"{', '.join(sorted(missing))}: missing; train it again")
+    return dict(result)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is that of a finished run, as its training wrote it."""
+    try:
+        check_seal(folder)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return False
+    return True
 
 
 class _Messages(ExactRegret):

@@ -142,31 +142,39 @@ def _single_run(problem: Mapping[str, Any], seed: int) -> Run:
 def bench(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train runs again that were finished before.")
+    ] = False,
 ) -> int:
     """Run an experiment and write its report.
 
-    The exit status is 1 if runs had to be left out of it.
+    Started again, it trains only what is missing. The exit status is 1 if runs had to be left out of
+    the report.
     """
     from agents.cli.board import Board
     from agents.experiment import read_experiment, write_manifest
+    from agents.files import only_writer
     from agents.report import write_report
     from agents.runs import carry_out
 
     experiment = read_experiment(config)
     folder = out / experiment.name
-    write_manifest(experiment, folder)
-    with Board(console()) as board:
-        for run in experiment.runs:
-            board.add(run.name, run.total_timesteps)
-        folders, failures = carry_out(
-            experiment.runs,
-            folder / "runs",
-            workers=experiment.workers,
-            report=board.show,
-            finished=board.finish,
-            failed=board.fail,
-        )
-    written = write_report(folders, folder, failures)
+    with only_writer(folder):
+        write_manifest(experiment, folder)
+        with Board(console()) as board:
+            for run in experiment.runs:
+                board.add(run.name, run.total_timesteps)
+            folders, failures = carry_out(
+                experiment.runs,
+                folder / "runs",
+                workers=experiment.workers,
+                fresh=fresh,
+                found=board.find,
+                report=board.show,
+                finished=board.finish,
+                failed=board.fail,
+            )
+        written = write_report(folders, folder, failures)
     _print_tables(written.tables)
     say(f"written to {folder}: report.html, leaderboard.md, results.csv, figures/, runs/")
     return _say_left_out(written.left_out)

@@ -29,7 +29,7 @@ from agents.experiment import (
     write_manifest,
 )
 from agents.report import read_result
-from agents.runs import carry_out, train_run
+from agents.runs import carry_out, is_whole, train_run
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 
@@ -424,6 +424,40 @@ def test_two_executions_are_the_same(carried_out: dict[str, Any]) -> None:
         assert without_seconds(folder) == without_seconds(again)
         for name in ("policy.json", "policy.safetensors"):
             assert (folder / name).read_bytes() == (again / name).read_bytes()
+
+
+def test_what_is_there_and_whole_is_not_trained_again(
+    carried_out: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(carried_out["folders"][0].parent, tmp_path / "runs")
+    whole, damaged = (folder / run.name for run in runs_in())
+    torn = folder / ".partial-abc"
+    torn.mkdir()
+    (torn / "curve.csv").write_text("timesteps", encoding="utf-8")
+    weights = (damaged / "policy.safetensors").read_bytes()
+    (damaged / "policy.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    written = (whole / "run.json").stat().st_mtime_ns
+    found: list[str] = []
+    finished: list[str] = []
+    told = {"found": found.append, "finished": lambda name, result: finished.append(name)}
+    folders, failures = carry_out(runs_in(), folder, **told)  # type: ignore[arg-type]
+    assert (found, finished, failures) == ([whole.name], [damaged.name], {})
+    assert folders == [whole, damaged]
+    assert (whole / "run.json").stat().st_mtime_ns == written
+    assert (damaged / "policy.safetensors").read_bytes() == weights
+    assert sorted(folder.iterdir()) == sorted(folders)
+    for missing in ("curve.csv", "run.json"):
+        (whole / missing).unlink()
+        assert not is_whole(whole)
+        carry_out(runs_in()[:1], folder)
+        assert is_whole(whole)
+
+
+def test_fresh_trains_all_again(carried_out: dict[str, Any], tmp_path: Path) -> None:
+    folder = shutil.copytree(carried_out["folders"][0].parent, tmp_path / "runs")
+    finished: list[str] = []
+    carry_out(runs_in(), folder, fresh=True, finished=lambda name, result: finished.append(name))
+    assert finished == [run.name for run in runs_in()]
 
 
 def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Path) -> None:
