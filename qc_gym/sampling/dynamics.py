@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from qc_gym.core.inspection import judged, log_passed
 from qc_gym.core.kernel import bind
 from qc_gym.core.noise import beta_variate, binomial_variate, uniform
 
@@ -32,12 +33,16 @@ SCENARIO = np.dtype(
         ("is_linear", np.bool_),
         ("good", np.float64),
         ("bad", np.float64),
+        ("judged_good", np.float64),  # the same as the inspector sees them
+        ("judged_bad", np.float64),
         ("prob_bad", np.float64),
         ("good_defectives", np.int64),  # M of a good, of a bad lot; finite two-point lots only
         ("bad_defectives", np.int64),
         ("a", np.float64),
         ("b", np.float64),
         ("limit", np.float64),
+        ("false_alarm", np.float64),
+        ("miss", np.float64),
         ("inspection_cost", np.float64),
         ("accept_bad_cost", np.float64),
         ("reject_good_cost", np.float64),
@@ -52,12 +57,13 @@ SCENARIO = np.dtype(
 STATE = np.dtype(
     [
         ("n", np.int64),  # inspected so far
-        ("d", np.int64),  # of these, defective
-        ("last_result", np.int64),  # NO_RESULT, CONFORMING or DEFECTIVE
+        ("d", np.int64),  # of these, judged defective
+        ("last_result", np.int64),  # as judged: NO_RESULT, CONFORMING or DEFECTIVE
         # The truth, hidden from every observation:
         ("is_bad", np.bool_),
         ("fraction_defective", np.float64),
         ("defectives", np.int64),  # M, in a finite lot
+        ("defectives_inspected", np.int64),  # whatever they were judged
     ],
     align=True,
 )
@@ -70,6 +76,7 @@ def reset(scenario, state, noise):
     state.d = 0
     state.last_result = NO_RESULT
     state.defectives = 0
+    state.defectives_inspected = 0
     if scenario.is_beta:
         state.fraction_defective = beta_variate(noise, scenario.a, scenario.b)
         if scenario.lot_size > 0:
@@ -89,9 +96,16 @@ def step(scenario, state, action, noise):
     if action == INSPECT and state.n < scenario.max_samples:
         p = state.fraction_defective
         if scenario.lot_size > 0:
-            p = (state.defectives - state.d) / (scenario.lot_size - state.n)
-        # Arithmetic instead of a branch: the processor cannot predict a random result.
-        found = np.int64(uniform(noise) < p)
+            p = (state.defectives - state.defectives_inspected) / (scenario.lot_size - state.n)
+        # Arithmetic instead of a branch: the processor cannot predict a random result. One number
+        # says both what the item is, by whether it is below p, and what it is judged.
+        drawn = uniform(noise)
+        is_defective = drawn < p
+        alarm = p + (1.0 - p) * scenario.false_alarm
+        found = np.int64(
+            (drawn < p * (1.0 - scenario.miss)) | ((not is_defective) & (drawn < alarm))
+        )
+        state.defectives_inspected += np.int64(is_defective)
         state.n += 1
         state.d += found
         state.last_result = CONFORMING + found
@@ -106,7 +120,7 @@ def step(scenario, state, action, noise):
 
 @njit(error_model="numpy", inline="always")
 def observe_belief(scenario, state, out):
-    """Write n, d (both over max_samples), P(lot is bad) and P(next item is defective)."""
+    """Write n, d (both over max_samples), P(lot is bad) and P(next one is judged defective)."""
     out[0] = state.n * scenario.scale
     out[1] = state.d * scenario.scale
     odds = np.nan
@@ -119,12 +133,13 @@ def observe_belief(scenario, state, out):
     else:
         prob_good = 1.0 / (1.0 + odds)
         out[2] = 1.0 - prob_good
-        out[3] = scenario.bad + prob_good * (scenario.good - scenario.bad)
+        bad = scenario.judged_bad
+        out[3] = bad + prob_good * (scenario.judged_good - bad)
 
 
 @njit(error_model="numpy", inline="always")
 def observe_outcome(scenario, state, out):
-    """Write n over max_samples, and whether the last item was conforming, was defective."""
+    """Write n over max_samples, and whether the last item was judged conforming, defective."""
     out[0] = state.n * scenario.scale
     out[1] = state.last_result == CONFORMING
     out[2] = state.last_result == DEFECTIVE
@@ -151,13 +166,16 @@ def identify(scenario, state, outcome):
 
 @njit(error_model="numpy")
 def predict(scenario, n, d):
-    """Return P(the lot is bad) and P(the next item is defective), given d defectives of n."""
+    """Return P(the lot is bad) and P(the next item is judged defective), given d of n so judged."""
+    has_errors = scenario.false_alarm > 0.0 or scenario.miss > 0.0
+    if has_errors and (scenario.is_beta or scenario.lot_size > 0):
+        return predict_judgement(scenario, n, d)
     if scenario.is_beta:
         a, b = scenario.a + d, scenario.b + (n - d)
         return beta_prob_bad(scenario, n, d, a, b), a / (a + b)
     prob_good = 1.0 / (1.0 + math.exp(log_odds(scenario, n, d)))
     prob_bad = 1.0 - prob_good
-    good, bad = scenario.good, scenario.bad
+    good, bad = scenario.judged_good, scenario.judged_bad
     if scenario.lot_size > 0:
         left = max(scenario.lot_size - n, 1)
         good = min(max(scenario.good_defectives - d, 0), left) / left
@@ -173,8 +191,12 @@ def log_odds(scenario, n, d):
     if scenario.lot_size == 0:
         return (
             prior
-            + d * math.log(scenario.bad / scenario.good)
-            + conforming * (math.log1p(-scenario.bad) - math.log1p(-scenario.good))
+            + d * math.log(scenario.judged_bad / scenario.judged_good)
+            + conforming
+            * (
+                log_passed(scenario.bad, scenario.false_alarm, scenario.miss)
+                - log_passed(scenario.good, scenario.false_alarm, scenario.miss)
+            )
         )
     lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
     if d > good:
@@ -188,6 +210,85 @@ def log_odds(scenario, n, d):
         + log_choose(lot - bad, conforming)
         - log_choose(lot - good, conforming)
     )
+
+
+@njit(error_model="numpy")
+def predict_judgement(scenario, n, d):
+    """Return what :func:`predict` does where inspectors err: a sum over the true number, k, of n.
+
+    The hypotheses are a good and a bad lot of a two-point prior, or the one Beta prior. Relative to
+    the likeliest k so far, so that nothing underflows.
+    """
+    lot, left = scenario.lot_size, max(scenario.lot_size - n, 1)
+    total, bad, defective, most = 0.0, 0.0, 0.0, -np.inf
+    for is_bad in range(1 if scenario.is_beta else 2):
+        prior = math.log(scenario.prob_bad) if is_bad else math.log1p(-scenario.prob_bad)
+        held = scenario.bad_defectives if is_bad else scenario.good_defectives
+        for k in range(n + 1):
+            if scenario.is_beta:
+                likelihood = log_beta(scenario.a + k, scenario.b + (n - k))
+            elif k <= held and n - k <= lot - held:
+                likelihood = prior + log_choose(lot - n, held - k) - log_choose(lot, held)
+            else:
+                continue
+            likelihood += log_judgements(n, d, k, scenario.false_alarm, scenario.miss)
+            if likelihood > most:
+                shrink = math.exp(most - likelihood)
+                total, bad, defective = total * shrink, bad * shrink, defective * shrink
+                most = likelihood
+            weight = math.exp(likelihood - most)
+            if not weight > 1e-18 * total:  # a NaN too: nothing was possible yet
+                continue
+            total += weight
+            if scenario.is_beta:
+                a, b = scenario.a + k, scenario.b + (n - k)
+                bad += weight * beta_prob_bad(scenario, n, k, a, b)
+                defective += weight * (a / (a + b))
+            else:
+                bad += weight * is_bad
+                defective += weight * min(max(held - k, 0), left) / left
+    if total == 0.0:  # judgements that no lot can show are never reached
+        return 0.5, judged(0.5, scenario.false_alarm, scenario.miss)
+    next_one = judged(min(defective / total, 1.0), scenario.false_alarm, scenario.miss)
+    return min(bad / total, 1.0), next_one
+
+
+@njit(error_model="numpy")
+def log_judgements(n, d, k, false_alarm, miss):
+    """Return log P(the d judged defective are just these, of n items of which any k are), times C(n, k).
+
+    A sum over j, how many of the d truly are: C(d, j) C(n − d, k − j) choices of the k.
+    """
+    low, high = max(k - (n - d), 0), min(d, k)
+    if false_alarm == 0.0:
+        low = max(low, d)
+    if miss == 0.0:
+        low = max(low, k)
+    if low > high:
+        return -np.inf
+    # From the end where the errors are fewer, if they are the unlikelier: the ratios stay finite.
+    gain = miss / (1.0 - miss) * (false_alarm / (1.0 - false_alarm))
+    downward = gain <= 1.0
+    start = high if downward else low
+    missed, alarms = k - start, d - start
+    first = log_choose(d, start) + log_choose(n - d, missed)
+    first += start * math.log1p(-miss) + (n - d - missed) * math.log1p(-false_alarm)
+    if missed > 0:
+        first += missed * math.log(miss)
+    if alarms > 0:
+        first += alarms * math.log(false_alarm)
+    term, total = 1.0, 1.0
+    for i in range(high - low):
+        if downward:
+            j = high - i
+            term *= gain * (j / (d - j + 1.0)) * ((n - d - k + j) / (k - j + 1.0))
+        else:
+            j = low + i
+            term *= ((d - j) / (j + 1.0)) * ((k - j) / (n - d - k + j + 1.0)) / gain
+        total += term
+        if total > 1e250:
+            term, total, first = term * 1e-250, total * 1e-250, first + 250.0 * math.log(10.0)
+    return first + math.log(total)
 
 
 @njit(error_model="numpy")

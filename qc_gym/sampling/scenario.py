@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from qc_gym.core.fields import Money, Rate
+from qc_gym.core.fields import ErrorRate, Money, Rate
+from qc_gym.core.inspection import check_errors, judged, log_passed
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
@@ -18,6 +19,8 @@ from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
 Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
 """Half the range of float64 exponents: a product of two tabulated odds stays finite."""
+MAX_JUDGED = 2_000
+"""Most items where the true number among those inspected has to be summed over."""
 
 
 class TwoPointPrior(Record):
@@ -81,6 +84,11 @@ class SequentialSamplingScenario(Scenario):
         None: items are independent. Otherwise the lot holds this many items and is sampled without
         replacement; the number of defectives is round(lot_size · rate) under a two-point prior and
         BetaBinomial(lot_size, a, b) under a Beta prior.
+    false_alarm, miss
+        Probabilities that a conforming item is judged defective, and a defective one conforming;
+        in [0, 1), their sum below 1. What is seen and counted are judgements; the losses are of the
+        lot's true quality. With errors, and a Beta prior or a finite lot, ``max_samples`` is at most
+        2,000.
     """
 
     prior: Annotated[TwoPointPrior | BetaPrior, Field(discriminator="kind")]
@@ -90,6 +98,8 @@ class SequentialSamplingScenario(Scenario):
     loss: Literal["indicator", "linear"] = "indicator"
     max_samples: Annotated[int, Field(gt=0, le=10_000)]
     lot_size: Annotated[int, Field(gt=0, le=10_000_000)] | None = None
+    false_alarm: ErrorRate = 0.0
+    miss: ErrorRate = 0.0
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "aql10-rql20": {
@@ -130,6 +140,28 @@ class SequentialSamplingScenario(Scenario):
             "max_samples": 300,
             "lot_size": 500,
         },
+        # An inspector at the end of a shift: one defective item in seven is missed.
+        "tired-eyes": {
+            "prior": {"kind": "two_point", "good": 0.02, "bad": 0.08, "prob_bad": 0.3},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 600.0,
+            "reject_good_cost": 300.0,
+            "max_samples": 400,
+            "false_alarm": 0.01,
+            "miss": 0.15,
+        },
+        # A gauge that is out of adjustment, and a lot of which something may be known.
+        "worn-gauge": {
+            "prior": {"kind": "beta", "a": 1.5, "b": 22.0, "limit": 0.08},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 4000.0,
+            "reject_good_cost": 3000.0,
+            "loss": "linear",
+            "max_samples": 200,
+            "lot_size": 400,
+            "false_alarm": 0.04,
+            "miss": 0.10,
+        },
     }
 
     @model_validator(mode="after")
@@ -137,6 +169,12 @@ class SequentialSamplingScenario(Scenario):
         prior = self.prior
         if self.loss == "linear" and prior.kind == "two_point":
             raise ValueError("loss = 'linear': needs a prior of kind 'beta', which has a limit")
+        check_errors(self.false_alarm, self.miss)
+        if self.hides_counts and self.max_samples > MAX_JUDGED:
+            raise ValueError(
+                f"max_samples = {self.max_samples}: with false_alarm or miss, and a Beta prior or a "
+                f"lot_size, must be at most {MAX_JUDGED:,}"
+            )
         if self.lot_size is None:
             return self
         if self.lot_size < self.max_samples:
@@ -151,6 +189,29 @@ class SequentialSamplingScenario(Scenario):
                     f"prior.bad = {prior.bad}; both round to {good} defectives"
                 )
         return self
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether inspectors err."""
+        return self.false_alarm > 0.0 or self.miss > 0.0
+
+    @property
+    def hides_counts(self) -> bool:
+        """Whether the belief depends on the true number of defectives inspected, which is hidden.
+
+        With errors it does, except for two rates of independent items: their judgements are
+        independent too.
+        """
+        is_independent = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
+        return self.has_errors and not is_independent
+
+    def judged(self, fraction_defective: float) -> float:
+        """Return the fraction of items judged defective where ``fraction_defective`` are."""
+        return judged(fraction_defective, self.false_alarm, self.miss)
+
+    def log_passed(self, fraction_defective: float) -> float:
+        """Return the logarithm of the fraction judged conforming."""
+        return log_passed(fraction_defective, self.false_alarm, self.miss)
 
     def defectives(self, fraction_defective: float) -> int:
         """Return the number of defectives in the finite lot: round(lot_size · rate)."""
@@ -170,7 +231,8 @@ class SequentialSamplingScenario(Scenario):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, SCENARIO)
-        for name in ("max_samples", "inspection_cost", "accept_bad_cost", "reject_good_cost"):
+        money = ("inspection_cost", "accept_bad_cost", "reject_good_cost")
+        for name in ("max_samples", "false_alarm", "miss", *money):
             record[name] = getattr(self, name)
         record["scale"] = 1.0 / self.max_samples
         record["lot_size"] = self.lot_size or 0
@@ -178,14 +240,17 @@ class SequentialSamplingScenario(Scenario):
         record["is_linear"] = self.loss == "linear"
         for name, value in self.prior.model_dump(exclude={"kind"}).items():
             record[name] = value
-        if isinstance(self.prior, TwoPointPrior) and self.lot_size is not None:
-            record["good_defectives"] = self.defectives(self.prior.good)
-            record["bad_defectives"] = self.defectives(self.prior.bad)
+        if isinstance(self.prior, TwoPointPrior):
+            record["judged_good"] = self.judged(self.prior.good)
+            record["judged_bad"] = self.judged(self.prior.bad)
+            if self.lot_size is not None:
+                record["good_defectives"] = self.defectives(self.prior.good)
+                record["bad_defectives"] = self.defectives(self.prior.bad)
         record["odds_defective"], record["odds_conforming"] = self._odds_tables()
         return record
 
     def _odds_tables(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the factors of the posterior odds that k defectives, k conforming items make.
+        """Return the factors of the posterior odds that k items judged defective, conforming make.
 
         Both (TABLE_SIZE,), the prior's odds in the first; NaN where the odds are not such a
         product, or the product of two factors could overflow.
@@ -195,9 +260,10 @@ class SequentialSamplingScenario(Scenario):
             return nothing, nothing
         good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
         k = np.arange(TABLE_SIZE)
-        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(bad / good)
-        conforming = k * (np.log1p(-bad) - np.log1p(-good))
-        return _tabulated(defective), _tabulated(conforming)
+        ratio = self.judged(bad) / self.judged(good)
+        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(ratio)
+        conforming = k * (self.log_passed(bad) - self.log_passed(good))
+        return _tabulated(np.asarray(defective)), _tabulated(np.asarray(conforming))
 
 
 def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,11 @@ from strategies import beta_lot, scenarios, two_point_lot
 from qc_gym.sampling.dynamics import KERNEL, STATE
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
-PRESETS = SequentialSamplingScenario.presets
+PRESETS = [
+    name
+    for name in SequentialSamplingScenario.presets
+    if not SequentialSamplingScenario.parse(name).has_errors  # see test_errors
+]
 FLOAT32 = {"rtol": 0.0, "atol": 1.2e-7}  # two units in the last place of a float32 just below 1
 
 
