@@ -23,6 +23,8 @@ OUTCOME_SIZE = 3
 NO_RESULT, CONFORMING, DEFECTIVE = 0, 1, 2
 TABLE_SIZE = 512
 """Counts for which a scenario carries tabulated posterior odds: an exponential saved per step."""
+GUIDES = 1024
+"""Where a search begins in the distribution of a finite lot's defectives: that many equal shares."""
 
 SCENARIO = np.dtype(
     [
@@ -43,6 +45,10 @@ SCENARIO = np.dtype(
         ("limit", np.float64),
         ("false_alarm", np.float64),
         ("miss", np.float64),
+        ("first_chance", np.float64),  # P(M = 0) where M is drawn by inversion; 0: it is not
+        # The scenario's table: P(bad) and P(next one judged defective) at so many states (n, d), in
+        # the order of their keys; P(M ≤ k), k = 0, …, lot_size, and GUIDES, if M is drawn so.
+        ("tabulated", np.int64),
         ("inspection_cost", np.float64),
         ("accept_bad_cost", np.float64),
         ("reject_good_cost", np.float64),
@@ -70,7 +76,7 @@ STATE = np.dtype(
 
 
 @njit(error_model="numpy")
-def reset(scenario, state, noise):
+def reset(scenario, table, state, noise):
     """Draw the lot's true quality."""
     state.n = 0
     state.d = 0
@@ -78,16 +84,49 @@ def reset(scenario, state, noise):
     state.defectives = 0
     state.defectives_inspected = 0
     if scenario.is_beta:
-        state.fraction_defective = beta_variate(noise, scenario.a, scenario.b)
         if scenario.lot_size > 0:
-            state.defectives = binomial_variate(noise, scenario.lot_size, state.fraction_defective)
+            state.defectives = draw_defectives(scenario, table, noise)
             state.fraction_defective = state.defectives / scenario.lot_size
+        else:
+            state.fraction_defective = beta_variate(noise, scenario.a, scenario.b)
         state.is_bad = state.fraction_defective > scenario.limit
     else:
         state.is_bad = uniform(noise) < scenario.prob_bad
         state.fraction_defective = scenario.bad if state.is_bad else scenario.good
         if scenario.lot_size > 0:
             state.defectives = scenario.bad_defectives if state.is_bad else scenario.good_defectives
+
+
+@njit(error_model="numpy")
+def draw_defectives(scenario, table, noise):
+    """Return M of a finite lot under a Beta prior: the least k with P(M ≤ k) above a random number.
+
+    The same with a table and without; the chances are summed in the same order.
+    """
+    lot = scenario.lot_size
+    if scenario.first_chance == 0.0:
+        return binomial_variate(noise, lot, beta_variate(noise, scenario.a, scenario.b))
+    drawn = uniform(noise)
+    k = np.int64(0)
+    if len(table) > 0:
+        cumulated = 2 * scenario.tabulated
+        k = np.int64(table[cumulated + lot + 1 + np.int64(drawn * GUIDES)])
+        while k < lot and drawn >= table[cumulated + k]:
+            k += 1
+        return k
+    chance = total = scenario.first_chance
+    while k < lot and drawn >= total:
+        chance *= lot_ratio(scenario, k)
+        total += chance
+        k += 1
+    return k
+
+
+@njit(error_model="numpy", inline="always")
+def lot_ratio(scenario, k):
+    """Return P(M = k + 1) / P(M = k) in a finite lot under a Beta prior."""
+    left = scenario.lot_size - k
+    return left / (k + 1.0) * ((scenario.a + k) / (scenario.b + (left - 1)))
 
 
 @njit(error_model="numpy", inline="always")
@@ -119,10 +158,15 @@ def step(scenario, state, action, noise):
 
 
 @njit(error_model="numpy", inline="always")
-def observe_belief(scenario, state, out):
+def observe_belief(scenario, table, state, out):
     """Write n, d (both over max_samples), P(lot is bad) and P(next one is judged defective)."""
     out[0] = state.n * scenario.scale
     out[1] = state.d * scenario.scale
+    if len(table) > 0 and scenario.tabulated > 0:
+        entry = np.uint64(state.n * (state.n + 1) + 2 * state.d)  # unsigned, as below
+        out[2] = table[entry]
+        out[3] = table[entry + np.uint64(1)]
+        return
     odds = np.nan
     if state.n < TABLE_SIZE:
         # Unsigned, as numba need not ask then whether an index counts from the end.
@@ -170,6 +214,12 @@ def predict(scenario, n, d):
     has_errors = scenario.false_alarm > 0.0 or scenario.miss > 0.0
     if has_errors and (scenario.is_beta or scenario.lot_size > 0):
         return predict_judgement(scenario, n, d)
+    return predict_result(scenario, n, d)
+
+
+@njit(error_model="numpy")
+def predict_result(scenario, n, d):
+    """Return what :func:`predict` does where results tell what an item is, or items are independent."""
     if scenario.is_beta:
         a, b = scenario.a + d, scenario.b + (n - d)
         return beta_prob_bad(scenario, n, d, a, b), a / (a + b)
@@ -375,6 +425,68 @@ def regularised_beta_left(x, a, b):
             break
     front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta(a, b)) / a
     return front * (f - 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def fill_beliefs(scenario, table):
+    """Write what :func:`predict_result` returns at every state, (2 · tabulated,).
+
+    Under a Beta prior P(bad) is a martingale, averaged back from the last row; of a two-point prior the
+    log-odds are summed from state to state.
+    """
+    most = scenario.max_samples
+    if scenario.is_beta:
+        for n in range(most, -1, -1):
+            for d in range(n + 1):
+                row = n * (n + 1) + 2 * d
+                a, b = scenario.a + d, scenario.b + (n - d)
+                p = a / (a + b)
+                table[row + 1] = p
+                if n == most:
+                    table[row] = beta_prob_bad(scenario, n, d, a, b)
+                else:
+                    after = row + 2 * (n + 1)
+                    table[row] = p * table[after + 2] + (1.0 - p) * table[after]
+        return
+    lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
+    table[1] = math.log(scenario.prob_bad) - math.log1p(-scenario.prob_bad)
+    for n in range(most + 1):
+        for d in range(n + 1):
+            row = n * (n + 1) + 2 * d
+            log_odds = table[row + 1]
+            # The first count that a good lot cannot show proves a bad one, and the reverse.
+            passed = max(lot - bad - (n - d), 0) / max(lot - good - (n - d), 1)
+            if n < most:
+                after = row + 2 * (n + 1)
+                table[after + 1] = log_odds + math.log(passed)
+                if d == n:
+                    found = np.inf if d >= good else math.log((bad - d) / (good - d))
+                    table[after + 3] = log_odds + found
+            if d > good:
+                log_odds = np.inf
+            prob_good = 1.0 / (1.0 + math.exp(log_odds))
+            left = max(lot - n, 1)
+            next_good = min(max(good - d, 0), left) / left
+            next_bad = min(max(bad - d, 0), left) / left
+            table[row] = 1.0 - prob_good
+            table[row + 1] = prob_good * next_good + (1.0 - prob_good) * next_bad
+
+
+@njit(cache=True, error_model="numpy")
+def fill_lots(scenario, table):
+    """Write P(M ≤ k), k = 0, …, lot_size, and where the search begins in each of GUIDES shares."""
+    lot = scenario.lot_size
+    chance = total = scenario.first_chance
+    table[0] = total
+    for k in range(lot):
+        chance *= lot_ratio(scenario, k)
+        total += chance
+        table[k + 1] = total
+    k = 0
+    for guide in range(GUIDES):
+        while k < lot and guide >= GUIDES * table[k]:
+            k += 1
+        table[lot + 1 + guide] = k
 
 
 KERNEL = bind(globals())

@@ -351,7 +351,7 @@ def _counts(scenario: SequentialSamplingScenario, n: int, d: int) -> str:
 def _posterior(scenario: SequentialSamplingScenario, n: int, d: int) -> str:
     state = np.zeros(1, KERNEL.state_dtype)
     state["n"], state["d"] = n, d
-    observations, _, _ = KERNEL.describe(scenario.record(), state, "belief")
+    observations, _, _ = KERNEL.describe(scenario.record(), state, "belief", scenario.table())
     return f"P(lot is bad) = {observations[0, 2]:.3f}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,17 +11,35 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from qc_gym.core.fields import ErrorRate, Money, Rate
-from qc_gym.core.inspection import check_errors, judged, log_passed
+from qc_gym.core.inspection import Fraction, check_errors, judged, log_passed
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
+from qc_gym.core.table import NO_TABLE, Table, as_table
+from qc_gym.sampling.dynamics import (
+    GUIDES,
+    KERNEL,
+    SCENARIO,
+    TABLE_SIZE,
+    fill_beliefs,
+    fill_lots,
+)
+from qc_gym.sampling.judgements import (
+    beta_binomial_row,
+    hypergeometric_row,
+    judged_lattice,
+    judged_row,
+    read_row,
+)
 
 Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
 """Half the range of float64 exponents: a product of two tabulated odds stays finite."""
-MAX_JUDGED = 2_000
-"""Most items where the true number among those inspected has to be summed over."""
+MAX_TABULATED = 2_000
+"""Most items for which beliefs are tabulated; beyond that they are computed at each step."""
+MAX_DRAWN = 4_096
+"""Most items in a lot whose defectives are drawn from a table of their distribution."""
+NEGLIGIBLE = 1e-280
 
 
 class TwoPointPrior(Record):
@@ -170,10 +189,10 @@ class SequentialSamplingScenario(Scenario):
         if self.loss == "linear" and prior.kind == "two_point":
             raise ValueError("loss = 'linear': needs a prior of kind 'beta', which has a limit")
         check_errors(self.false_alarm, self.miss)
-        if self.hides_counts and self.max_samples > MAX_JUDGED:
+        if self.hides_counts and self.max_samples > MAX_TABULATED:
             raise ValueError(
                 f"max_samples = {self.max_samples}: with false_alarm or miss, and a Beta prior or a "
-                f"lot_size, must be at most {MAX_JUDGED:,}"
+                f"lot_size, must be at most {MAX_TABULATED:,}"
             )
         if self.lot_size is None:
             return self
@@ -205,7 +224,7 @@ class SequentialSamplingScenario(Scenario):
         is_independent = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
         return self.has_errors and not is_independent
 
-    def judged(self, fraction_defective: float) -> float:
+    def judged(self, fraction_defective: Fraction) -> Fraction:
         """Return the fraction of items judged defective where ``fraction_defective`` are."""
         return judged(fraction_defective, self.false_alarm, self.miss)
 
@@ -247,7 +266,28 @@ class SequentialSamplingScenario(Scenario):
                 record["good_defectives"] = self.defectives(self.prior.good)
                 record["bad_defectives"] = self.defectives(self.prior.bad)
         record["odds_defective"], record["odds_conforming"] = self._odds_tables()
+        record["first_chance"] = self._first_chance()
+        is_product = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
+        if not is_product and self.max_samples <= MAX_TABULATED:
+            record["tabulated"] = (self.max_samples + 1) * (self.max_samples + 2) // 2
         return record
+
+    def table(self) -> Table:
+        """Return the beliefs at every (n, d), and the distribution of a finite lot's defectives.
+
+        Its layout is that of the record's ``tabulated``. The last scenarios' are kept. Empty where
+        beliefs are products of tabulated odds; beyond ``MAX_TABULATED`` items they are left out.
+        """
+        return _table_of(self)
+
+    def _first_chance(self) -> float:
+        """Return P(M = 0) where M is drawn by inversion, from M = 0 on; else 0."""
+        prior, lot = self.prior, self.lot_size
+        if lot is None or lot > MAX_DRAWN or not isinstance(prior, BetaPrior):
+            return 0.0
+        i = np.arange(lot)
+        chance = float(np.prod((prior.b + i) / (prior.a + prior.b + i)))
+        return chance if chance > NEGLIGIBLE else 0.0
 
     def _odds_tables(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the factors of the posterior odds that k items judged defective, conforming make.
@@ -264,6 +304,49 @@ class SequentialSamplingScenario(Scenario):
         defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(ratio)
         conforming = k * (self.log_passed(bad) - self.log_passed(good))
         return _tabulated(np.asarray(defective)), _tabulated(np.asarray(conforming))
+
+
+@lru_cache(maxsize=4)
+def _table_of(scenario: SequentialSamplingScenario) -> Table:
+    record = scenario.record()[0]
+    beliefs, lots = 2 * int(record["tabulated"]), 0
+    if record["first_chance"] > 0.0:
+        lots = int(record["lot_size"]) + 1 + GUIDES
+    if beliefs + lots == 0:
+        return NO_TABLE
+    table = np.empty(beliefs + lots)
+    if lots:
+        fill_lots(record, table[beliefs:])
+    if beliefs:
+        fill_beliefs(record, table[:beliefs])
+        if scenario.hides_counts:
+            _judge(scenario, table[:beliefs])
+    return as_table(table)
+
+
+def _judge(scenario: SequentialSamplingScenario, beliefs: NDArray[np.float64]) -> None:
+    """Turn beliefs given the true counts into those given the judged ones, in place.
+
+    See :mod:`qc_gym.sampling.judgements`: those of the last row are all that is needed.
+    """
+    n, prior = scenario.max_samples, scenario.prior
+    if isinstance(prior, BetaPrior):
+        counts = beta_binomial_row(n, prior.a, prior.b)
+    else:
+        assert scenario.lot_size is not None
+        good, bad = (
+            hypergeometric_row(n, scenario.defectives(rate), scenario.lot_size)
+            for rate in (prior.good, prior.bad)
+        )
+        counts = (1.0 - prior.prob_bad) * good + prior.prob_bad * bad
+    given_true = beliefs[-2 * (n + 1) :].reshape(-1, 2).T
+    weights = counts * np.stack([np.ones(n + 1), *given_true])
+    weights = judged_row(weights, scenario.false_alarm, scenario.miss)
+    last = np.empty((2, n + 1))
+    read_row(weights, n, last)
+    (prob_bad,), prob_defective = judged_lattice(weights[:2].copy())
+    prob_defective[-n - 1 :] = scenario.judged(last[1])
+    beliefs[::2], beliefs[1::2] = np.minimum(prob_bad, 1.0), prob_defective
 
 
 def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

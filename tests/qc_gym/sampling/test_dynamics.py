@@ -282,6 +282,7 @@ def test_roll_out_is_the_same_world() -> None:
     returns, lengths = np.empty(MANY), np.empty(MANY, np.int64)
     missing = KERNEL.roll_out(
         scenario.record(),
+        scenario.table(),
         np.zeros(1, STATE),
         noise.streams(np.random.default_rng(0), 1),
         False,

@@ -14,6 +14,7 @@ from scipy import integrate, stats
 from strategies import beta_lot, two_point_lot
 
 from qc_gym.core.errors import ScenarioError
+from qc_gym.core.table import NO_TABLE
 from qc_gym.sampling.dynamics import INSPECT, KERNEL, STATE
 from qc_gym.sampling.env import SequentialSamplingVectorEnv
 from qc_gym.sampling.judgements import beta_binomial_row, hypergeometric_row, judged_row
@@ -31,10 +32,12 @@ def parse(fields: Any) -> SequentialSamplingScenario:
     return scenario
 
 
-def observe(scenario: SequentialSamplingScenario, n: Any, d: Any) -> NDArray[np.float32]:
+def observe(scenario: SequentialSamplingScenario, n: Any, d: Any) -> list[NDArray[np.float32]]:
+    """Return the observations of states (n, d): looked up, and computed."""
     states = np.zeros(len(n), STATE)
     states["n"], states["d"] = n, d
-    return KERNEL.describe(scenario.record(), states, "belief")[0]
+    tables = scenario.table(), NO_TABLE
+    return [KERNEL.describe(scenario.record(), states, "belief", table)[0] for table in tables]
 
 
 def play(scenario: Any, inspections: int) -> SequentialSamplingVectorEnv:
@@ -127,15 +130,15 @@ def test_the_last_result_is_the_judgement() -> None:
 @given(fields=judged_lots())
 def test_the_belief_is_bayes_rule_over_all_truths_and_judgements(fields: dict[str, Any]) -> None:
     scenario = parse(fields)
-    lots = JudgedLots(scenario)
+    lots, most = JudgedLots(scenario), scenario.lot_size or math.inf
     for history, belief in lots.histories():
         n, d, total = len(history), sum(history), sum(belief.values())
         bad = sum(weight for (i, _), weight in belief.items() if lots.is_bad[i]) / total
-        seen = observe(scenario, [n], [d])[0]
-        np.testing.assert_allclose(seen[2], float(bad), **FLOAT32)
-        if n < (scenario.lot_size or math.inf):
-            following = sum(lots.after(belief, n)[1].values()) / total
-            np.testing.assert_allclose(seen[3], float(following), **FLOAT32)
+        following = sum(lots.after(belief, n)[1].values()) / total if n < most else None
+        for seen in observe(scenario, [n], [d]):
+            np.testing.assert_allclose(seen[0, 2], float(bad), **FLOAT32)
+            if following is not None:
+                np.testing.assert_allclose(seen[0, 3], float(following), **FLOAT32)
 
 
 @pytest.mark.parametrize(("a", "b", "limit"), [(0.3, 2.5, 0.1), (1.7, 0.6, 0.8), (12.5, 90.2, 0.1)])
@@ -143,7 +146,8 @@ def test_the_belief_under_a_beta_prior_is_the_integral(a: float, b: float, limit
     prior = {"kind": "beta", "a": a, "b": b, "limit": limit}
     scenario = parse(beta_lot(a, b, None, prior=prior, max_samples=30, **ERRORS))
     cases = [(0, 0), (1, 0), (1, 1), (10, 3), (30, 2), (30, 30)]
-    seen = observe(scenario, *np.array(cases).T)
+    seen, computed = observe(scenario, *np.array(cases).T)
+    np.testing.assert_allclose(seen, computed, **FLOAT32)
     for (n, d), (*_, prob_bad, prob_defective) in zip(cases, seen, strict=True):
 
         def integral(low: float, high: float, more: int, n: int = n, d: int = d) -> float:
@@ -194,9 +198,9 @@ def test_rows_of_counts(n: int, a: float, b: float, false_alarm: float, miss: fl
 def test_nearly_worthless_inspection_teaches_nothing() -> None:
     fields = two_point_lot(9, max_samples=9, false_alarm=0.3, miss=0.7 - 1e-12)
     n, d = np.tril_indices(10)
-    seen = observe(parse(fields), n, d)
-    np.testing.assert_allclose(seen[:, 2], 0.3, atol=1e-7)
-    np.testing.assert_allclose(seen[n < 9, 3], 0.3, atol=1e-7)
+    for seen in observe(parse(fields), n, d):
+        np.testing.assert_allclose(seen[:, 2], 0.3, atol=1e-7)
+        np.testing.assert_allclose(seen[n < 9, 3], 0.3, atol=1e-7)
 
 
 @pytest.mark.parametrize("miss", [0.0, 1e-300, 0.2])
@@ -205,8 +209,8 @@ def test_nearly_worthless_inspection_teaches_nothing() -> None:
 def test_no_state_has_a_belief_outside_its_space(lot: Any, false_alarm: float, miss: float) -> None:
     shapes = (1e-5, 1e-5) if lot is beta_lot else ()
     fields = lot(*shapes, 40, max_samples=40, false_alarm=false_alarm, miss=miss)
-    seen = observe(parse(fields), *np.tril_indices(41))
-    assert ((seen >= 0) & (seen <= 1)).all()
+    for seen in observe(parse(fields), *np.tril_indices(41)):
+        assert ((seen >= 0) & (seen <= 1)).all()
 
 
 def test_judged_words() -> None:
