@@ -105,8 +105,12 @@ def regret_maps(
         return figure
     figure.colorbar(image, ax=axes, label="part of the regret (money)", extend="min")
     figure.supxlabel("items inspected n")
-    figure.supylabel("defectives found d")
+    figure.supylabel(_counted(solution.scenario))
     return figure
+
+
+def _counted(scenario: SequentialSamplingScenario) -> str:
+    return "judged defective d" if scenario.has_errors else "defectives found d"
 
 
 def regret_plane(
@@ -139,7 +143,7 @@ def decision_maps(policies: Mapping[str, SamplingPolicy]) -> Figure:
     for ax in axes[len(policies) :]:
         ax.set_axis_off()
     figure.supxlabel("items inspected n")
-    figure.supylabel("defectives found d")
+    figure.supylabel(_counted(optimum.model.scenario))
     has_chance = any((policy.probabilities.max(axis=1) < 1.0).any() for policy in policies.values())
     handles: list[Patch | Line2D] = [
         Patch(facecolor=_COLOURS[action], edgecolor="grey", label=name)

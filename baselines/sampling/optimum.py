@@ -24,7 +24,7 @@ from qc_gym.sampling.scenario import SequentialSamplingScenario
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LAST = {CONFORMING: ", the last one conforming", DEFECTIVE: ", the last one defective"}
+_LAST = {CONFORMING: "conforming", DEFECTIVE: "defective"}
 
 
 class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
@@ -36,9 +36,10 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
     def describe_state(self, row: int) -> str:
         """Return a state in words: the counts, and the last result where the state holds it."""
-        state = self.model.states[row]
-        counts = f"n = {state['n']} inspected, d = {state['d']} defective"
-        return counts + _LAST.get(int(state["last_result"]), "")
+        state, judged = self.model.states[row], "judged " * self.scenario.has_errors
+        counts = f"n = {state['n']} inspected, d = {state['d']} {judged}defective"
+        last = _LAST.get(int(state["last_result"]))
+        return counts if last is None else f"{counts}, the last one {judged}{last}"
 
     def describe_action(self, row: int, action: int) -> str:
         """Return an action in words."""

@@ -27,6 +27,7 @@ from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
+from qc_gym.core.table import NO_TABLE, stacked
 from qc_gym.core.values import rows_of
 
 
@@ -113,6 +114,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 raise ScenarioError("scenario: those of a list must be of the same size")
             self._each: Sequence[Scenario] = each  # type: ignore[assignment]
             self._records = np.concatenate([one.record() for one in self._each])
+            self._tabulate()
             return
         self.scenarios = parse(source)
         self.kernel = self.scenarios.kernel
@@ -123,6 +125,22 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         else:
             self._each = (self.scenarios,) * self.num_envs
             self._records = self.scenarios.record()
+        self._tabulate()
+
+    def _tabulate(self) -> None:
+        """Take the tables of the scenarios; those that are drawn at every reset have none."""
+        self._tables = NO_TABLE
+        if self._drawn is None and len(self._records) == 1:
+            self._tables = self._each[0].table()
+        elif self._drawn is None:
+            self._tables = stacked([one.table() for one in self._each])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tables": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tabulate()
 
     @property
     def scenario_of(self) -> Sequence[Scenario]:
@@ -193,6 +211,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
         in_range = self.kernel.step_batch(
             self._records,
+            self._tables,
             self._states,
             self._noise,
             self._elapsed,
@@ -342,6 +361,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     ) -> None:
         self.kernel.reset_batch(
             self._records,
+            self._tables,
             self._states,
             self._noise,
             self._elapsed,
@@ -355,6 +375,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def _describe(self, observations: NDArray[np.float32], masks: NDArray[np.int8]) -> None:
         self.kernel.describe_batch(
             self._records,
+            self._tables,
             self._states,
             self.observation == "outcome",
             observations,
