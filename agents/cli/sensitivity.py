@@ -90,7 +90,7 @@ def read_policies(env: gym.Env[Any, Any], words: Sequence[str]) -> dict[str, Any
         elif Path(word).is_dir():
             policy, trained = load_policy(word)
             check_fits(policy, trained, env)
-            policies[word] = policy
+            policies[Path(word).name] = policy
         else:
             raise ValueError(
                 f"--policy {word}: neither a folder nor a reference policy of the scenario: "

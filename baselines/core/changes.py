@@ -26,7 +26,7 @@ from baselines.core.decision import Decision
 from baselines.core.optimum import Optimum
 
 _EPS = 4.0 * sys.float_info.epsilon
-_ZERO = 1e-4
+_ZERO = 1e-6
 """Difference of two losses that is taken for none, as a share of the money that is told apart."""
 _BESIDE = 1e-5
 """Distance at which both sides of a change are looked at, as a share of the stretch it is in."""
@@ -132,10 +132,11 @@ class Follower:
             return
         left, right = self._crossing(place, action, end.action, low, high)
         here, there = place.decision(self.at(left)), place.decision(self.at(right))
-        if here.loss(action) > self.at(left).resolution:  # a third one is better in between
+        # A third one is better in between. The stretch must shrink: rounding may leave a loss at its end.
+        if left < high and here.loss(action) > self.at(left).resolution:
             yield from self._changes(place, action, low, left)
             action = here.action
-        is_end = there.loss(end.action) <= self.at(right).resolution
+        is_end = right <= low or there.loss(end.action) <= self.at(right).resolution
         following = end.action if is_end else there.action
         if following != action:
             yield from self._told(place, action, following, left, right, (low, high))

@@ -128,7 +128,12 @@ def _made(optimum: Optimum[Scenario], kind: str, policy: Any) -> Any:
         raise policy
     if kind == FIXED:
         return optimum.carried(policy)
-    return optimum.references()[policy] if kind == REDESIGNED else policy
+    if kind == REDESIGNED:
+        references = optimum.references()
+        if policy not in references.names:
+            raise NoPlanError(f"{policy}: the scenario has no such reference policy")
+        return references[policy]
+    return policy
 
 
 def _check_reference(base: Optimum[Scenario], name: str) -> None:

@@ -196,7 +196,8 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @property
     def resolution(self) -> float:
         """The money by which two actions must differ to be told apart."""
-        return rounding(self.stakes)
+        # Where optimal play moves no money, what cancels still rounds.
+        return rounding(self.stakes + 1e-3 * self.span)
 
     def decisions(self, least: float) -> list[Decision]:
         """Return what is decided in the states that optimal play comes to ``least`` times or more."""
