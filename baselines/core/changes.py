@@ -13,12 +13,11 @@ between two points it loses nowhere more than at the worse of them.
 
 from __future__ import annotations
 
-import math
 import sys
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from scipy.optimize import brentq
 
@@ -28,8 +27,8 @@ from baselines.core.optimum import Optimum
 _EPS = 4.0 * sys.float_info.epsilon
 _ZERO = 1e-6
 """Difference of two losses that is taken for none, as a share of the money that is told apart."""
-_BESIDE = 1e-5
-"""Distance at which both sides of a change are looked at, as a share of the stretch it is in."""
+_BESIDE = 1e-6
+"""Least distance over which a slope is taken, as a share of the stretch."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,22 @@ class _GoneError(Exception):
     """A state that was followed does not exist for some value in between."""
 
 
+@dataclass(frozen=True)
+class _Look:
+    """What is kept of an optimum that was looked at: its value, resolution and some decisions."""
+
+    value: float
+    resolution: float
+    decisions: Mapping[Hashable, Decision | None]
+
+    def decision(self, state: Hashable) -> Decision:
+        """Return what is decided in a state."""
+        found = self.decisions[state]
+        if found is None:
+            raise _GoneError
+        return found
+
+
 class Follower:
     """Follows the decisions of the optimum along a field.
 
@@ -94,6 +109,9 @@ class Follower:
         self._here, self._optimum = start, at(start)
         # Actions that have been optimal since the last change, by state.
         self._followed: dict[Hashable, frozenset[int]] = {}
+        # Of the stretch at hand: the states that change, as the optimum at its beginning knows them.
+        self._changing: list[Hashable] = []
+        self._looks: dict[float, _Look] = {}
 
     def advance(self, to: float) -> list[Change]:
         """Return the changes between the last value and a larger one, in order."""
@@ -105,55 +123,68 @@ class Follower:
                 self.lost += 1
             else:
                 places.setdefault(same.state, same.equals)
-        found: list[Change] = []
         followed: dict[Hashable, frozenset[int]] = {}
+        changing: dict[Hashable, int] = {}
         for state, equals in places.items():
             there = after.same_decision(state, before)
             if there is None:
                 self.lost += 1
                 continue
-            equals = self._followed.get(state, equals)
-            stay = frozenset(one for one in equals if there.loss(one) <= after.resolution)
+            losses = {action: there.loss(action) for action in self._followed.get(state, equals)}
+            stay = frozenset(one for one in losses if losses[one] <= after.resolution)
             if not stay:
-                stay = there.equals
-                last = min(equals, key=lambda one, there=there: (there.loss(one), one))  # type: ignore[misc]
-                try:
-                    found += self._changes(_Place(before, state), last, self._here, to)
-                except _GoneError:
-                    self.lost += 1
-            followed[there.state] = stay
+                changing[state] = min(losses, key=lambda one, losses=losses: (losses[one], one))  # type: ignore[misc]
+            followed[there.state] = stay or there.equals
+        self._changing, self._looks = list(changing), {}
+        found: list[Change] = []
+        for state, action in changing.items():
+            try:
+                found += self._changes(state, action, self._here, to)
+            except _GoneError:
+                self.lost += 1
         self._here, self._optimum, self._followed = to, after, followed
         return _merged(found)
 
-    def _changes(self, place: _Place, action: int, low: float, high: float) -> Iterator[Change]:
+    def _look(self, value: float) -> _Look:
+        """Return what all states that change decide at a value; each look helps to find all of them."""
+        if value not in self._looks:
+            optimum = self.at(value)
+            decisions = {
+                state: optimum.same_decision(state, self._optimum) for state in self._changing
+            }
+            self._looks[value] = _Look(optimum.value, optimum.resolution, decisions)
+        return self._looks[value]
+
+    def _changes(self, state: Hashable, action: int, low: float, high: float) -> Iterator[Change]:
         """Yield the changes of the decision in a state, from ``low`` on, where ``action`` is optimal."""
-        end = place.decision(self.at(high))
-        if end.loss(action) <= self.at(high).resolution:
+        end = self._look(high).decision(state)
+        if end.loss(action) <= self._look(high).resolution:
             return
-        left, right = self._crossing(place, action, end.action, low, high)
-        here, there = place.decision(self.at(left)), place.decision(self.at(right))
+        left, right = self._crossing(state, action, end.action, low, high)
+        here, there = self._look(left), self._look(right)
         # A third one is better in between. The stretch must shrink: rounding may leave a loss at its end.
-        if left < high and here.loss(action) > self.at(left).resolution:
-            yield from self._changes(place, action, low, left)
-            action = here.action
-        is_end = right <= low or there.loss(end.action) <= self.at(right).resolution
-        following = end.action if is_end else there.action
+        if left < high and here.decision(state).loss(action) > here.resolution:
+            yield from self._changes(state, action, low, left)
+            action = here.decision(state).action
+        is_end = right <= low or there.decision(state).loss(end.action) <= there.resolution
+        following = end.action if is_end else there.decision(state).action
         if following != action:
-            yield from self._told(place, action, following, left, right, (low, high))
+            yield from self._told(state, action, following, left, right)
         if not is_end:
-            yield from self._changes(place, following, right, high)
+            yield from self._changes(state, following, right, high)
 
     def _crossing(
-        self, place: _Place, action: int, other: int, low: float, high: float
+        self, state: Hashable, action: int, other: int, low: float, high: float
     ) -> tuple[float, float]:
         """Return neighbouring values: at the one ``action`` is the better one, at the other it is not."""
 
         def advantage(value: float) -> float:
-            decision = place.decision(self.at(value))
-            difference = decision.loss(other) - decision.loss(action)
-            is_none = abs(difference) <= _ZERO * self.at(value).resolution
-            return 0.0 if is_none else difference
+            return self._advantage(state, action, other, value)
 
+        # What was looked at for other states has narrowed the stretch already.
+        known = sorted(one for one in {low, high, *self._looks} if low <= one <= high)
+        first = next(i for i, one in enumerate(known) if i > 0 and advantage(one) < 0.0)
+        low, high = known[first - 1], known[first]
         if self.is_whole:
             while high - low > 1:
                 middle = (low + high) // 2
@@ -164,54 +195,50 @@ class Follower:
         root = float(brentq(advantage, low, high, xtol=_EPS * max(abs(low), abs(high)), rtol=_EPS))
         return root, root
 
+    def _advantage(self, state: Hashable, action: int, other: int, value: float) -> float:
+        """Return by how much one action is better than another, in money."""
+        look = self._look(value)
+        decision = look.decision(state)
+        difference = decision.loss(other) - decision.loss(action)
+        return 0.0 if abs(difference) <= _ZERO * look.resolution else difference
+
     def _told(
-        self,
-        place: _Place,
-        action: int,
-        following: int,
-        left: float,
-        right: float,
-        stretch: tuple[float, float],
+        self, state: Hashable, action: int, following: int, left: float, right: float
     ) -> Iterator[Change]:
         """Yield the change, unless optimal play hardly comes to the state where it takes place."""
+        sides = [self._look(side).decision(state) for side in (left, right)]
+        occupancy = max(side.occupancy for side in sides)
+        if occupancy < self.least:
+            return
         optimum = self.at(right)
-        decision = place.decision(optimum)
-        sides, precision = [left, right], 0.0
-        if not self.is_whole:
-            beside = _BESIDE * (stretch[1] - stretch[0])
-            sides = [max(left - beside, stretch[0]), min(right + beside, stretch[1])]
-            first, second = (place.decision(self.at(side)) for side in sides)
-            moved = first.loss(following) - first.loss(action)
-            moved += second.loss(action) - second.loss(following)
-            slope = abs(moved) / (sides[1] - sides[0])
-            rounded = _EPS * max(map(abs, stretch))
-            precision = max(rounded, optimum.resolution / slope if slope > 0.0 else beside)
-        occupancy = max(place.decision(self.at(side)).occupancy for side in sides)
-        if occupancy >= self.least:
-            yield Change(
-                value=right,
-                precision=precision,
-                state=optimum.describe_state(decision.state),
-                before=optimum.describe_action(decision.state, action),
-                after=optimum.describe_action(decision.state, following),
-                occupancy=occupancy,
-                optimum=optimum.value,
-            )
+        words = optimum.same_decision(state, self._optimum)
+        assert words is not None
+        yield Change(
+            value=right,
+            precision=0.0 if self.is_whole else self._precision(state, action, following, right),
+            state=optimum.describe_state(words.state),
+            before=optimum.describe_action(words.state, action),
+            after=optimum.describe_action(words.state, following),
+            occupancy=occupancy,
+            optimum=optimum.value,
+        )
 
-
-@dataclass(frozen=True)
-class _Place:
-    """A state, as one of the optima knows it."""
-
-    home: Optimum[Any]
-    state: Hashable
-
-    def decision(self, optimum: Optimum[Any]) -> Decision:
-        """Return what an optimum does in it."""
-        found = optimum.same_decision(self.state, self.home)
-        if found is None:
-            raise _GoneError
-        return found
+    def _precision(self, state: Hashable, action: int, following: int, value: float) -> float:
+        """Return by how much a root may be off: the money that is not told from nothing, over the slope."""
+        known = sorted(self._looks)
+        beside = _BESIDE * (known[-1] - known[0])
+        low = max((one for one in known if one < value - beside), default=value)
+        high = min((one for one in known if one > value + beside), default=value)
+        # The flatter of both sides: the function may have a kink between.
+        slopes = [
+            abs(self._advantage(state, action, following, one)) / abs(one - value)
+            for one in (low, high)
+            if one != value
+        ]
+        rounded = _EPS * max(map(abs, known))
+        if not slopes or min(slopes) == 0.0:
+            return high - low
+        return max(rounded, self._look(value).resolution / min(slopes))
 
 
 def _merged(changes: Sequence[Change]) -> list[Change]:
@@ -232,12 +259,23 @@ def _words(change: Change) -> tuple[str, str, str]:
     return change.state, change.before, change.after
 
 
-Line = tuple[float, float]
-"""What a plan loses at the two ends of a stretch, in money."""
+class Line(NamedTuple):
+    """What a plan earns along a field in which that is linear: at one value, and the slope."""
+
+    at: float
+    value: float
+    slope: float
+
+    def loss(self, value: float, optimum: float) -> float:
+        """Return what it loses against the optimal value at another value, in money."""
+        return max(
+            optimum - self.value - self.slope * (value - self.at), 0.0
+        )  # rounding may be below
 
 
 def most_hidden(
-    regret: Callable[[float, float], float],
+    optimal: Callable[[float], float],
+    earned: Callable[[float, float], float],
     low: float,
     high: float,
     changes: Sequence[Change],
@@ -249,8 +287,10 @@ def most_hidden(
 
     Parameters
     ----------
-    regret
-        (home, value) → what the optimal plan of one value of the field loses at another, in money.
+    optimal
+        The optimal value at a value of the field.
+    earned
+        (home, value) → what the optimal plan of one value of the field earns at another, at least.
     low, high
         Neighbouring values.
     changes
@@ -258,29 +298,32 @@ def most_hidden(
     enough
         Money that is not told from nothing.
     """
-    worst = 0.0
-    for begin, end in pairwise(sorted({low, *(one.value for one in changes), high})):
-        homes = [home for home in {low, high} if home in (begin, end)]
-        lines = [_line(regret, home, begin, end) for home in homes]
-        if _worst_of_best(lines) > enough:
-            lines.append(_line(regret, 0.5 * (begin + end), begin, end))
-        worst = max(worst, _worst_of_best(lines))
-    return worst
+
+    def line(home: float) -> Line:
+        far = low if home - low >= high - home else high
+        slope = (earned(home, far) - optimal(home)) / (far - home)
+        return Line(home, optimal(home), slope)
+
+    values = {low: optimal(low), **{one.value: one.optimum for one in changes}, high: optimal(high)}
+    stretches = list(pairwise(sorted(values.items())))
+    lines = [line(low), line(high)]
+    open_ = [(a, b) for a, b in stretches if _worst_of_best(lines, a, b) > enough]
+    lines += [line(0.5 * (a[0] + b[0])) for a, b in open_]
+    return max([0.0, *(_worst_of_best(lines, a, b) for a, b in open_)])
 
 
-def _line(regret: Callable[[float, float], float], home: float, begin: float, end: float) -> Line:
-    first, last = (0.0 if home == one else max(regret(home, one), 0.0) for one in (begin, end))
-    return first, last
+def _worst_of_best(
+    lines: Sequence[Line], begin: tuple[float, float], end: tuple[float, float]
+) -> float:
+    """Return the most that is lost in a stretch by the best of some plans, at most, in money.
 
-
-def _worst_of_best(lines: Sequence[Line]) -> float:
-    """Return the largest regret in a stretch that leaves one the choice of some plans, at most.
-
-    The regret of each is convex, and so below the line between its ends.
+    The loss of each is convex, and so below the line between its losses at the ends, which are given as
+    a value of the field and the optimal value there.
     """
+    losses = [(line.loss(*begin), line.loss(*end)) for line in lines]
     places = [0.0, 1.0]
-    for (a, b), (c, d) in combinations(lines, 2):
+    for (a, b), (c, d) in combinations(losses, 2):
         slope = (b - a) - (d - c)
         if slope != 0.0 and 0.0 < (c - a) / slope < 1.0:
             places.append((c - a) / slope)
-    return max(min((a + (b - a) * x for a, b in lines), default=math.inf) for x in places)
+    return max(min(a + (b - a) * x for a, b in losses) for x in places)

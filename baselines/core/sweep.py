@@ -54,11 +54,12 @@ def vary(
     def at(*point: float) -> Problem:
         return replace(problem, scenario=variations.at(*point))
 
-    def regret_of_plan(home: float, value: float) -> float:
+    def earned(home: float, value: float) -> float:
+        """Return what the optimal plan of one value earns at another, at least."""
         here = at(value)
         player = here.player(here.optimum.carried(at(home).optimum.policy))
         worth = here.worth(player, episodes, seed)
-        return worth.regret + worth.tolerance
+        return here.optimum.value - worth.regret - worth.tolerance
 
     for index in np.ndindex(shape):
         point = [field.values[i] for field, i in zip(variations.fields, index, strict=True)]
@@ -85,7 +86,14 @@ def vary(
         if hidden < math.inf:
             hidden = max(
                 hidden,
-                most_hidden(regret_of_plan, before, point[0], new, optimum.resolution),
+                most_hidden(
+                    lambda value: at(value).optimum.value,
+                    earned,
+                    before,
+                    point[0],
+                    new,
+                    optimum.resolution,
+                ),
             )
     return Sensitivity(
         env_id=registration_of(problem.env_type).env_id,
