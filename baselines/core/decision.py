@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -13,18 +14,18 @@ class Decision:
     Attributes
     ----------
     state
-        The state, as its optimum knows it: what ``describe_state`` and ``describe_action`` take.
+        The state, as its optimum knows it: what ``describe_state`` and ``describe_action`` take. Hashable.
     action
         An optimal action.
     equals
         It and the actions that are known to be worth the same, rounding aside.
     occupancy
-        How often optimal play comes to the state in an episode, on average.
+        How often optimal play comes to the state in an episode, on average, or to one counted as the same.
     loss
         Action → what it loses in the state against the best, in money; inf where it is not allowed.
     """
 
-    state: Hashable
+    state: Any
     action: int
     equals: frozenset[int]
     occupancy: float

@@ -199,9 +199,14 @@ class TabularOptimum(Optimum[ScenarioT_co]):
         # Where optimal play moves no money, what cancels still rounds.
         return rounding(self.stakes + 1e-3 * self.span)
 
+    @property
+    def visits(self) -> NDArray[np.float64]:
+        """How often optimal play comes to each state, or to one that a family counts as the same, (S,)."""
+        return self.evaluation.occupancy
+
     def decisions(self, least: float) -> list[Decision]:
         """Return what is decided in the states that optimal play comes to ``least`` times or more."""
-        chosen = (self.evaluation.occupancy >= least) & (self.model.allowed.sum(axis=1) > 1)
+        chosen = (self.visits >= least) & (self.model.allowed.sum(axis=1) > 1)
         return [self._decision(row) for row in np.flatnonzero(chosen).tolist()]
 
     def same_decision(self, state: Any, home: Self) -> Decision | None:
@@ -217,7 +222,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
             state=row,
             action=int(self.solution.actions[row]),
             equals=frozenset(np.flatnonzero(losses <= self.resolution).tolist()),
-            occupancy=float(self.evaluation.occupancy[row]),
+            occupancy=float(self.visits[row]),
             loss=lambda action: float(losses[action]) if action < losses.size else math.inf,
         )
 

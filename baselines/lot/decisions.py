@@ -12,13 +12,14 @@ from baselines.lot.belief import update
 from qc_gym.core.picture import counted
 
 if TYPE_CHECKING:
+    from baselines.lot.bracket import Bracket
     from baselines.lot.solution import LotOptimum
 
 STOP, INSPECT = 0, 1
 
 
 class Results(NamedTuple):
-    """What has been seen of a lot: its size, and whether each unit inspected was conforming."""
+    """What has been seen of a lot: its size if it was chosen, and whether each unit was conforming."""
 
     size: int
     results: tuple[bool, ...]
@@ -26,6 +27,8 @@ class Results(NamedTuple):
 
 PRODUCTION = Results(-1, ())
 """Before there is a lot; the actions are its sizes."""
+_GIVEN = 0
+"""Size of a lot that was not chosen: a larger one is the same state after the same results."""
 
 
 class _Standing(NamedTuple):
@@ -44,8 +47,8 @@ def decisions(optimum: LotOptimum, least: float) -> list[Decision]:
         found.append(_production(optimum))
     if size == 0:
         return found
-    lot = optimum.sizes.bracket(size).lot
-    open_ = [(Results(size, ()), _Standing(1.0, lot.demand, float(lot.stay[0])))]
+    seen = Results(size if optimum.scenario.lot_size is None else _GIVEN, ())
+    open_ = [(seen, _start(optimum, seen))]
     while open_:
         seen, standing = open_.pop()
         if standing.chance < least:
@@ -58,16 +61,14 @@ def decisions(optimum: LotOptimum, least: float) -> list[Decision]:
 
 def decision(optimum: LotOptimum, seen: Results) -> Decision | None:
     """Return what is decided after some results; None where they cannot come, or nothing is left open."""
-    if seen.size > optimum.scenario.longest_lot:
-        return None
     given = optimum.scenario.lot_size
     if seen == PRODUCTION:
         return _production(optimum) if given is None else None
-    if given not in (None, seen.size):
+    is_chosen = seen.size != _GIVEN
+    if is_chosen != (given is None) or seen.size > optimum.scenario.longest_lot:
         return None
-    lot = optimum.sizes.bracket(seen.size).lot
-    standing = _Standing(1.0, lot.demand, float(lot.stay[0]))
-    comes = seen.size == optimum.best_size
+    standing = _start(optimum, seen)
+    comes = not is_chosen or seen.size == optimum.best_size
     for n in range(len(seen.results)):
         past = Results(seen.size, seen.results[:n])
         comes = comes and _inspection(optimum, past, standing, 1.0).action == INSPECT
@@ -77,6 +78,15 @@ def decision(optimum: LotOptimum, seen: Results) -> Decision | None:
             return None
         standing = after
     return _inspection(optimum, seen, standing, standing.chance if comes else 0.0)
+
+
+def _bracket(optimum: LotOptimum, seen: Results) -> Bracket:
+    return optimum.sizes.bracket(seen.size if seen.size != _GIVEN else optimum.best_size)
+
+
+def _start(optimum: LotOptimum, seen: Results) -> _Standing:
+    lot = _bracket(optimum, seen).lot
+    return _Standing(1.0, lot.demand, float(lot.stay[0]))
 
 
 def _production(optimum: LotOptimum) -> Decision:
@@ -95,7 +105,7 @@ def _inspection(
     optimum: LotOptimum, seen: Results, standing: _Standing, occupancy: float
 ) -> Decision:
     costs = (
-        optimum.sizes.bracket(seen.size)
+        _bracket(optimum, seen)
         .action_costs(
             np.array([len(seen.results)]),
             np.array([standing.demand]),
@@ -117,7 +127,7 @@ def _following(
     optimum: LotOptimum, seen: Results, standing: _Standing
 ) -> Iterator[tuple[Results, _Standing]]:
     """Yield what one more result leads to, unless it is impossible or ends the inspection."""
-    lot = optimum.sizes.bracket(seen.size).lot
+    lot = _bracket(optimum, seen).lot
     n = len(seen.results)
     if n + 1 >= lot.size:
         return
@@ -134,11 +144,11 @@ def _following(
             )
 
 
-def results_in_words(optimum: LotOptimum, seen: Results) -> str:
+def results_in_words(seen: Results) -> str:
     """Return what has been seen in words."""
     if seen == PRODUCTION:
         return "the lot to produce"
-    lot = "" if optimum.scenario.lot_size is not None else f"lot of {seen.size}, "
+    lot = "" if seen.size == _GIVEN else f"lot of {seen.size}, "
     if not seen.results:
         return f"{lot}nothing inspected"
     faults = [str(n) for n, conforming in enumerate(seen.results, 1) if not conforming]

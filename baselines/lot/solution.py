@@ -290,7 +290,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
 
     def describe_state(self, state: Any) -> str:
         """Return in words what was seen of the lot."""
-        return results_in_words(self, state)
+        return results_in_words(state)
 
     def describe_action(self, state: Any, action: int) -> str:
         """Return in words what an action does: a lot size, inspecting or stopping."""

@@ -13,8 +13,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium import wrappers
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
-from strategies import SMALL_LOT
+from strategies import SMALL_LOT, scenarios
 
 import baselines
 import qc_gym
@@ -198,6 +200,62 @@ def test_a_larger_sample_opens_states_that_a_smaller_one_does_not_have() -> None
     assert "were left out" in found.verdict
 
 
+def test_days_count_as_one_state() -> None:
+    """A level with yesterday's stages is told in the middle of the episode, with the visits of all days."""
+    found = baselines.sensitivity(CONTROL, {"changeover_cost": (0.0, 3.0, 2)})
+    assert found.changes is not None
+    (change,) = [one for one in found.changes if one.state.startswith("day 31, level 1, 1 stage")]
+    assert (change.before, change.after) == ("0 stages", "1 stage")
+    fields = baselines.solve(CONTROL).scenario.model_dump(mode="json")
+    for cost, best in ((change.value - 1e-6, 0), (change.value + 1e-6, 1)):
+        model = baselines.model(CONTROL, scenario={**fields, "changeover_cost": cost})
+        optimum = baselines.solve(CONTROL, scenario={**fields, "changeover_cost": cost})
+        same = (model.states["level"] == 1) & (model.states["stages"] == 1)
+        (row,) = np.flatnonzero(same & (model.states["day"] == 30))
+        assert optimum.policy.actions[row] == best  # type: ignore[attr-defined]
+        visits = optimum.evaluation.occupancy[same].sum()  # type: ignore[attr-defined]
+        assert change.occupancy == pytest.approx(visits, rel=1e-3) or best == 0
+    assert change.occupancy > 1.0
+
+
+@given(
+    fields=scenarios(max_samples=st.integers(1, 6)),
+    name=st.sampled_from(["inspection_cost", "accept_bad_cost", "reject_good_cost"]),
+    high=st.floats(1.0, 300.0),
+    steps=st.integers(1, 3),
+)
+@settings(max_examples=25, deadline=None)
+def test_at_a_change_both_actions_are_worth_the_same(
+    fields: dict[str, Any], name: str, high: float, steps: int
+) -> None:
+    found = baselines.sensitivity(SAMPLING, {name: (0.5, 0.5 + high, steps)}, scenario=fields)
+    assert found.changes is not None
+    for change in found.changes:
+        optimum = baselines.solve(SAMPLING, scenario=changed(fields, **{name: change.value}))
+        (decision,) = [
+            one
+            for one in optimum.decisions(0.0)
+            if optimum.describe_state(one.state) == change.state
+        ]
+        does = [optimum.describe_action(decision.state, action) for action in range(3)]
+        for words in (change.before, change.after):
+            assert decision.loss(does.index(words)) <= optimum.resolution
+        assert change.before != change.after
+        assert change.optimum == optimum.value
+    regrets = found.regret("optimum")
+    assert np.all(regrets >= -found.resolution)
+    assert 0.0 <= found.hidden < math.inf
+    # What the plans of the points can lose between them is bounded by their lines.
+    middle = 0.5 * sum(found.fields[0].values[:2])
+    marks = sorted({*found.fields[0].values, *(one.value for one in found.changes)})
+    homes = [*marks, *((a + b) / 2 for a, b in pairwise(marks))]
+    here = changed(fields, **{name: middle})
+    optimum = baselines.solve(SAMPLING, scenario=here)
+    plans = [baselines.solve(SAMPLING, scenario=changed(fields, **{name: x})).policy for x in homes]
+    lost = [baselines.score(SAMPLING, optimum.carried(one), scenario=here).regret for one in plans]
+    assert min(lost) <= found.hidden + 2 * found.resolution
+
+
 def test_ties_are_no_change() -> None:
     """Where inspecting is free, plans that inspect more and less are as good."""
     found = baselines.sensitivity(SAMPLING, {"inspection_cost": (0.0, 1e-3, 4)}, scenario=SMALL_LOT)
@@ -252,6 +310,31 @@ def test_a_unit_is_produced_while_that_pays() -> None:
         "1 unit",
         "nothing",
     )
+
+
+def test_a_lot_may_be_too_small_for_the_best() -> None:
+    """Lots of lot-sizing-20 are best with 21 units, where so many may be produced."""
+    best = baselines.solve(LOT, scenario="lot-sizing-20").best_size  # type: ignore[attr-defined]
+    found = baselines.sensitivity(LOT, {"max_lot_size": (15, 60, 3)}, scenario="lot-sizing-20")
+    assert found.changes is not None
+    sizes = [(one.value, one.before, one.after) for one in found.changes if "lot to" in one.state]
+    assert sizes[-1] == (best, f"{best - 1} units", f"{best} units")
+    assert "more than max_lot_size = 15" in found.regrets[0].reason
+
+
+def test_a_given_lot_is_the_same_whatever_its_size() -> None:
+    """One unit of it, or four: after one that is good the next is inspected only where there is one."""
+    found = baselines.sensitivity(
+        LOT, {"lot_size": (1, 4, 1)}, scenario=one_unit(lot_size=2, demand=2, inspection_cost=3.5)
+    )
+    values = [
+        baselines.solve(LOT, scenario=one_unit(lot_size=size, demand=2, inspection_cost=3.5)).value
+        for size in (1, 4)
+    ]
+    assert found.values.tolist() == values
+    assert found.changes == ()
+    assert np.isnan(found.regret("optimum")).all()
+    assert "made for lot_size = 2" in found.text()
 
 
 def test_lots_are_told_by_their_results() -> None:
