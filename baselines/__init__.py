@@ -10,8 +10,9 @@ Examples
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +29,10 @@ from baselines.core.policy import TabularPolicy
 from baselines.core.problem import Problem, env_type_of, problem_of
 from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
-from baselines.core.scoring import Score, make_score, worth_by_simulation
+from baselines.core.scoring import Score, make_score
+from baselines.core.sensitivity import Sensitivity
 from baselines.core.solver import ImproperPolicyError, evaluate
-from baselines.core.stage import worth_on_stage
+from baselines.core.sweep import vary
 from baselines.core.tabular import TabularOptimum
 from qc_gym.core.env import OBSERVATIONS, check_choice
 from qc_gym.core.errors import ScenarioError
@@ -60,6 +62,7 @@ __all__ = [
     "References",
     "Score",
     "Scores",
+    "Sensitivity",
     "Simulation",
     "TabularModel",
     "TabularOptimum",
@@ -73,14 +76,13 @@ __all__ = [
     "reference_policies",
     "score",
     "score_many",
+    "sensitivity",
     "simulate",
     "solve",
     "solve_many",
 ]
 
 _FAMILIES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
-_ARENA = 256
-"""Sub-environments in which policies are simulated, at most."""
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -196,13 +198,7 @@ def _scored(
     problem: Problem, policy: Any, deterministic: bool | None, episodes: int, seed: int
 ) -> Score:
     optimum, player = problem.optimum, problem.player(policy, deterministic)
-    if problem.stage is not None:
-        worth = worth_on_stage(optimum, player, problem.stage, episodes, seed)
-    else:
-        computed = optimum.evaluate(player)
-        worth = computed or worth_by_simulation(
-            optimum.gaps, optimum.stakes, player, _arena(problem, episodes), episodes, seed
-        )
+    worth = problem.worth(player, episodes, seed)
     return make_score(optimum.value, optimum.random_value, worth)
 
 
@@ -345,9 +341,9 @@ def disagreements(
     """
     top, episodes = whole_number("top", top, 1), whole_number("episodes", episodes, 1)
     seed = whole_number("seed", seed, 0)
-    problem = _without_stage(problem_of(env, scenario, observation))
+    problem = problem_of(env, scenario, observation).without_stage()
     player = problem.player(policy, deterministic)
-    return problem.optimum.disagreements(player, _arena(problem, episodes), episodes, seed, top)
+    return problem.optimum.disagreements(player, problem.arena(episodes), episodes, seed, top)
 
 
 def certify(
@@ -405,9 +401,82 @@ def figures(
         Policies by name; those that the family's pictures cannot show, for instance because they
         have memory, are left out.
     """
-    problem = _without_stage(problem_of(env, scenario, observation))
+    problem = problem_of(env, scenario, observation).without_stage()
     players = {name: problem.player(policy) for name, policy in policies.items()}
     return problem.optimum.figures(players)
+
+
+def sensitivity(
+    env: Any,
+    fields: Mapping[str, Sequence[float]],
+    policy: Any = None,
+    *,
+    scenario: Any = None,
+    observation: str | None = None,
+    least: float = 0.1,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+    seed: int = 0,
+) -> Sensitivity:
+    """Return how the optimum moves, where it changes and what plans lose as a field or two vary.
+
+    For one field, the values at which the optimal decision changes are found to the precision that each
+    states, and not read off the grid (:mod:`baselines.core.changes`). Always told is the regret of the
+    optimal plan of the base, kept while the field moves.
+
+    Parameters
+    ----------
+    env, scenario, observation
+        As for :func:`solve`: the base.
+    fields
+        One or two of the scenario's, ``{name: (low, high, steps)}``, the name dotted where a field is
+        inside another; ``steps`` + 1 values evenly spaced are solved.
+    policy
+        Whose regret to tell as well: the name of a reference policy, or anything that :func:`score` takes;
+        or several of them by name. A reference is told twice: *fixed*, as designed at the base, and
+        *redesigned* at each point. A policy of this package is kept as it is. In families with tables a
+        plan that is kept does the same after the same actions and results; in inspect-or-stop it has the
+        same lot size and the same thresholds on the belief, which is that of each point. Any other policy
+        answers what the environment of each point shows.
+    least
+        Expected visits in an episode below which a state's decision is not followed, above 0.
+    deterministic, episodes, seed
+        As for :func:`score`.
+
+    Raises
+    ------
+    ScenarioError
+        A field that the scenario does not have, or a value in its range that is not allowed, by name;
+        before anything is run.
+    ValueError
+        No reference of that name.
+    TypeError
+        Not an environment of ``qc_gym``, or wrappers behind which the environment itself would have to
+        be played.
+
+    Examples
+    --------
+    >>> import baselines
+    >>> found = baselines.sensitivity("qc_gym/KStage-v0", {"inspection_cost": (0.5, 5.0, 40)})
+    >>> found.values.shape
+    (41,)
+    """
+    if not (isinstance(least, int | float) and 0.0 < least < math.inf):
+        raise ValueError(f"least = {least!r}: a number above 0 is needed")
+    policies = {} if policy is None else policy
+    if isinstance(policy, str):
+        policies = {policy: policy}
+    elif not isinstance(policies, Mapping):
+        policies = {"policy": policy}
+    return vary(
+        problem_of(env, scenario, observation).without_stage(),
+        fields,
+        policies,
+        least=float(least),
+        deterministic=deterministic,
+        episodes=whole_number("episodes", episodes, 1),
+        seed=whole_number("seed", seed, 0),
+    )
 
 
 def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> Plan:
@@ -421,16 +490,3 @@ def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> P
         As for :func:`solve`.
     """
     return solve(env, scenario=scenario, observation=observation).plan()
-
-
-def _arena(problem: Problem, episodes: int) -> Any:
-    return problem.family.arena(min(episodes, _ARENA), problem.scenario, problem.observation)
-
-
-def _without_stage(problem: Problem) -> Problem:
-    if problem.stage is not None:
-        raise TypeError(
-            f"env = {problem.stage!r}: behind its wrappers a policy is no map over the states; score() "
-            "plays it"
-        )
-    return problem

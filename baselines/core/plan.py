@@ -89,7 +89,7 @@ class Plan:
     def json(self) -> str:
         """Return everything as JSON, numbers in full; what JSON cannot hold (inf) as text."""
         content = {**asdict(self), "columns": dict(self.columns), "scenario": dict(self.scenario)}
-        return json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
 
     def html(self) -> str:
         """Return a self-contained page to print, which asks nothing of any network."""
@@ -153,11 +153,12 @@ def _aligned(names: list[str], cells: list[list[str]]) -> list[str]:
     ]
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """Return content with the numbers that JSON does not have as text."""
     if isinstance(content, Mapping):
-        return {str(name): _finite(value) for name, value in content.items()}
+        return {str(name): finite(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     if isinstance(content, float) and not math.isfinite(content):
         return str(content)
     return content
