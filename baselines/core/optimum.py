@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Generic
+from typing import TYPE_CHECKING, ClassVar, Generic
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Optimum(ABC, Generic[ScenarioT_co]):
 
     scenario: ScenarioT_co
     observation: str
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Numbers that :meth:`references` takes by name, for which plans are then designed."""
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from baselines.core.family import Family, family_of, optimum_of
 from baselines.core.optimum import Optimum
+from baselines.core.rule import Rule
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import close_names
 from qc_gym.core.policy import Lens, Player, feature_lens
@@ -105,6 +106,8 @@ class Problem:
         TypeError
             It is no policy, or it sees observations of another shape.
         """
+        if isinstance(policy, Rule):
+            policy = policy.policy(self.optimum)
         lenses = [] if self.stage is not None else list(self.lenses)
         own = None if self.normalises else _own_normalisation(policy)
         if own is not None:
