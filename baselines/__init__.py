@@ -373,15 +373,39 @@ def certify(
 
 
 def reference_policies(
-    env: Any, *, scenario: Any = None, observation: str | None = None
+    env: Any, *, scenario: Any = None, observation: str | None = None, **asked: Any
 ) -> References:
     """Return the policies that a practitioner would use, by name, each designed when it is asked for.
 
     In every family: ``random`` (uniform over the allowed actions) and ``best_constant`` (the best
     policy that always does the same); the others are those of ``baselines.<family>``. Each tells what
     it is (``description``) and the numbers of its design (``design``).
+
+    Parameters
+    ----------
+    env, scenario, observation
+        As for :func:`solve`.
+    asked
+        What the family's plans are designed for. In sequential sampling: ``alpha`` and ``beta``, the
+        producer's and the consumer's risk, ``aql`` (percent) and ``level`` of ISO 2859-1; see
+        :func:`baselines.sampling.practice.references`.
+
+    Raises
+    ------
+    TypeError
+        No plan of the family is designed for such a number.
+    ValueError
+        A number that cannot be used.
     """
-    return solve(env, scenario=scenario, observation=observation).references()
+    optimum = solve(env, scenario=scenario, observation=observation)
+    unknown = set(asked) - set(optimum.asks)
+    if unknown:
+        known = ", ".join(optimum.asks) or "nothing"
+        raise TypeError(
+            f"{', '.join(sorted(unknown))}: the plans of this environment are designed for {known} that "
+            "is asked for"
+        )
+    return optimum.references(**asked)
 
 
 def figures(

@@ -10,6 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import gymnasium as gym
 import typer
 
+from agents.cli.lot_plans import (
+    Alpha,
+    Aql,
+    Beta,
+    CurvesCsv,
+    Level,
+    OwnPlans,
+    asked_numbers,
+    check_plan_options,
+    curves_of,
+    print_designs,
+    read_plans,
+    write_curves,
+)
 from agents.cli.options import (
     AsJson,
     Assignments,
@@ -115,7 +129,10 @@ def solve(
         return 0
     episodes = 100_000 if episodes is None else episodes
     if plan is not None and plan.suffix not in _PLANS:
-        raise ValueError(f"--plan {plan}: the name should end in {', '.join(_PLANS)}")
+        raise ValueError(
+            f"--plan {plan}: the name should end in {', '.join(_PLANS)} (a plan of one's own is scored by "
+            "qc-gym score)"
+        )
     env_id = env_id_of(env)
     made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
     solution = baselines.solve(made)
@@ -183,22 +200,33 @@ def score(
     ] = None,
     scenario: ScenarioOption = None,
     set_: Assignments = None,
+    plan: OwnPlans = None,
+    alpha: Alpha = None,
+    beta: Beta = None,
+    aql: Aql = None,
+    level: Level = None,
+    csv: CurvesCsv = None,
+    figures: Figures = None,
     observation: Observation = None,
     as_json: AsJson = False,
 ) -> None:
-    """Score a trained agent, and tell where its regret comes from; or the reference policies."""
+    """Score a trained agent, and tell where its regret comes from; or plans, beside the references."""
     import baselines
 
     env_id = env_id_of(env)
+    asked = asked_numbers(alpha=alpha, beta=beta, aql=aql, level=level)
     if model is None:
         made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
-        scores = {
-            name: baselines.score(made, policy)
-            for name, policy in baselines.reference_policies(made).items()
-        }
     else:
         made, policy = _trained(env_id, model, scenario, set_, observation)
-        scores = {model: baselines.score(made, policy)}
+    check_plan_options(made, plan, asked, (csv, figures), is_needed=model is not None)
+    references = baselines.reference_policies(made, **asked)
+    rivals = {model: policy} if model is not None else references
+    policies = {**read_plans(plan, references), **rivals}
+    scores = {name: baselines.score(made, one) for name, one in policies.items()}
+    told = curves_of(made, plan or (), asked)
+    if told is not None:
+        write_curves(told, csv, figures)
     if as_json:
         print_json({name: asdict(one) for name, one in scores.items()})
         return
@@ -206,6 +234,10 @@ def score(
     print_table(env_id, [{"policy": name, **asdict(one)} for name, one in ranked])
     if model is not None:
         _print_disagreements(made, policy, scores[model].regret)
+    else:
+        print_designs(references)
+    if told is not None:
+        say(told.text())
 
 
 def _trained(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class Optimum(ABC, Generic[ScenarioT_co]):
 
     scenario: ScenarioT_co
     observation: str
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Numbers that :meth:`references` takes by name, for which plans are then designed."""
 
     @property
     @abstractmethod

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from baselines.core.family import Family, family_named, family_of, optimum_of
 from baselines.core.optimum import Optimum
+from baselines.core.rule import Rule
 from baselines.core.scoring import Worth, worth_by_simulation
 from baselines.core.stage import worth_on_stage
 from qc_gym.core.env import QCEnv
@@ -112,6 +113,8 @@ class Problem:
         TypeError
             It is no policy, or it sees observations of another shape.
         """
+        if isinstance(policy, Rule):
+            policy = policy.policy(self.optimum)
         lenses = [] if self.stage is not None else self._all_lenses()
         own = None if self.normalises else _own_normalisation(policy)
         if own is not None:

@@ -252,6 +252,10 @@ class TabularOptimum(Optimum[ScenarioT_co]):
 
     def references(self) -> References:
         """Return ``random``, ``best_constant`` and those of the family."""
+        return self.all_references(self.designs())
+
+    def all_references(self, designs: Mapping[str, Reference]) -> References:
+        """Return ``random``, ``best_constant`` and those given."""
         return References(
             {
                 "random": Reference(
@@ -261,7 +265,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
                 "best_constant": Reference(
                     "the best policy that always takes the same action", self._best_constant
                 ),
-                **self.designs(),
+                **designs,
             }
         )
 
