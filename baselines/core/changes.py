@@ -13,13 +13,12 @@ between two points it loses nowhere more than at the worse of them.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple
-
-from scipy.optimize import brentq
 
 from baselines.core.decision import Decision
 from baselines.core.optimum import Optimum
@@ -92,19 +91,35 @@ class Follower:
         Whether the field is a whole number.
     least
         Expected visits in an episode below which a state is not followed.
+    earned
+        (home, value) → what the optimal plan of one value of the field earns at another, at least; −inf
+        where that is not known. None for a field in which the value of a plan is not linear.
 
     Attributes
     ----------
+    changes
+        Those found so far, in order.
+    hidden
+        The most that any plan may gain on the plans between which they lie, in money; inf where nothing is
+        proved.
     lost
         How many times a state could not be followed, because a neighbouring scenario does not have it.
     """
 
     def __init__(
-        self, at: Callable[[float], Optimum[Any]], start: float, is_whole: bool, least: float
+        self,
+        at: Callable[[float], Optimum[Any]],
+        start: float,
+        is_whole: bool,
+        least: float,
+        earned: Callable[[float, float], float] | None = None,
     ) -> None:
         self.at = at
         self.is_whole = is_whole
         self.least = least
+        self.earned = earned
+        self.changes: list[Change] = []
+        self.hidden = math.inf if earned is None else 0.0
         self.lost = 0
         self._here, self._optimum = start, at(start)
         # Actions that have been optimal since the last change, by state.
@@ -113,28 +128,10 @@ class Follower:
         self._changing: list[Hashable] = []
         self._looks: dict[float, _Look] = {}
 
-    def advance(self, to: float) -> list[Change]:
-        """Return the changes between the last value and a larger one, in order."""
-        before, after = self._optimum, self.at(to)
-        places = {one.state: one.equals for one in before.decisions(self.least)}
-        for one in after.decisions(self.least):
-            same = before.same_decision(one.state, after)
-            if same is None:
-                self.lost += 1
-            else:
-                places.setdefault(same.state, same.equals)
-        followed: dict[Hashable, frozenset[int]] = {}
-        changing: dict[Hashable, int] = {}
-        for state, equals in places.items():
-            there = after.same_decision(state, before)
-            if there is None:
-                self.lost += 1
-                continue
-            losses = {action: there.loss(action) for action in self._followed.get(state, equals)}
-            stay = frozenset(one for one in losses if losses[one] <= after.resolution)
-            if not stay:
-                changing[state] = min(losses, key=lambda one, losses=losses: (losses[one], one))  # type: ignore[misc]
-            followed[there.state] = stay or there.equals
+    def advance(self, to: float) -> None:
+        """Add the changes between the last value and a larger one."""
+        after = self.at(to)
+        changing, followed = self._compared(after)
         self._changing, self._looks = list(changing), {}
         found: list[Change] = []
         for state, action in changing.items():
@@ -142,8 +139,58 @@ class Follower:
                 found += self._changes(state, action, self._here, to)
             except _GoneError:
                 self.lost += 1
+        merged = _merged(found)
+        self.changes += merged
+        if self.earned is not None:
+            self.hidden = max(self.hidden, self._most_hidden(merged, to))
         self._here, self._optimum, self._followed = to, after, followed
-        return _merged(found)
+
+    def _compared(
+        self, after: Optimum[Any]
+    ) -> tuple[dict[Hashable, int], dict[Hashable, frozenset[int]]]:
+        """Return what no longer is optimal, by state, and what has remained, as ``after`` knows states."""
+        before = self._optimum
+        states = {one.state: one.equals for one in before.decisions(self.least)}
+        for one in after.decisions(self.least):
+            same = before.same_decision(one.state, after)
+            if same is None:
+                self.lost += 1
+            else:
+                states.setdefault(same.state, same.equals)
+        changing: dict[Hashable, int] = {}
+        remaining: dict[Hashable, frozenset[int]] = {}
+        for state, equals in states.items():
+            there = after.same_decision(state, before)
+            if there is None:
+                self.lost += 1
+                continue
+            losses = {action: there.loss(action) for action in self._followed.get(state, equals)}
+            stay = frozenset(one for one in losses if losses[one] <= after.resolution)
+            if not stay:  # the last to leave, if several were worth the same
+                changing[state] = min(sorted(losses), key=losses.__getitem__)
+            remaining[there.state] = stay or there.equals
+        return changing, remaining
+
+    def _most_hidden(self, changes: Sequence[Change], to: float) -> float:
+        """Return the most that any plan may gain in this stretch on those between which changes lie."""
+        low, high = self._here, to
+        values = {one.value: one.optimum for one in changes}
+        values |= {low: self._optimum.value, high: self.at(to).value}
+        stretches = list(pairwise(sorted(values.items())))
+        enough = self.at(to).resolution
+        lines = [*self._line(low, to), *self._line(high, to)]
+        open_ = [(a, b) for a, b in stretches if _worst_of_best(lines, a, b) > enough]
+        for a, b in open_:
+            lines += self._line(0.5 * (a[0] + b[0]), to)
+        return max([0.0, *(_worst_of_best(lines, a, b) for a, b in open_)])
+
+    def _line(self, home: float, to: float) -> Iterator[_Line]:
+        """Yield what the optimal plan of a value earns in this stretch, if that is known."""
+        assert self.earned is not None
+        far = self._here if home - self._here >= to - home else to
+        there, here = self.earned(home, far), self.at(home).value
+        if there > -math.inf:
+            yield _Line(home, here, (there - here) / (far - home))
 
     def _look(self, value: float) -> _Look:
         """Return what all states that change decide at a value; each look helps to find all of them."""
@@ -177,6 +224,7 @@ class Follower:
         self, state: Hashable, action: int, other: int, low: float, high: float
     ) -> tuple[float, float]:
         """Return neighbouring values: at the one ``action`` is the better one, at the other it is not."""
+        from scipy.optimize import brentq  # slow to import
 
         def advantage(value: float) -> float:
             return self._advantage(state, action, other, value)
@@ -259,7 +307,7 @@ def _words(change: Change) -> tuple[str, str, str]:
     return change.state, change.before, change.after
 
 
-class Line(NamedTuple):
+class _Line(NamedTuple):
     """What a plan earns along a field in which that is linear: at one value, and the slope."""
 
     at: float
@@ -273,47 +321,8 @@ class Line(NamedTuple):
         )  # rounding may be below
 
 
-def most_hidden(
-    optimal: Callable[[float], float],
-    earned: Callable[[float, float], float],
-    low: float,
-    high: float,
-    changes: Sequence[Change],
-    enough: float,
-) -> float:
-    """Return the most that any plan may gain on the plans between which the changes lie, in money.
-
-    For a field in which the value of every policy is linear; see the module's words.
-
-    Parameters
-    ----------
-    optimal
-        The optimal value at a value of the field.
-    earned
-        (home, value) → what the optimal plan of one value of the field earns at another, at least.
-    low, high
-        Neighbouring values.
-    changes
-        All that were found between them, in order.
-    enough
-        Money that is not told from nothing.
-    """
-
-    def line(home: float) -> Line:
-        far = low if home - low >= high - home else high
-        slope = (earned(home, far) - optimal(home)) / (far - home)
-        return Line(home, optimal(home), slope)
-
-    values = {low: optimal(low), **{one.value: one.optimum for one in changes}, high: optimal(high)}
-    stretches = list(pairwise(sorted(values.items())))
-    lines = [line(low), line(high)]
-    open_ = [(a, b) for a, b in stretches if _worst_of_best(lines, a, b) > enough]
-    lines += [line(0.5 * (a[0] + b[0])) for a, b in open_]
-    return max([0.0, *(_worst_of_best(lines, a, b) for a, b in open_)])
-
-
 def _worst_of_best(
-    lines: Sequence[Line], begin: tuple[float, float], end: tuple[float, float]
+    lines: Sequence[_Line], begin: tuple[float, float], end: tuple[float, float]
 ) -> float:
     """Return the most that is lost in a stretch by the best of some plans, at most, in money.
 
@@ -326,4 +335,4 @@ def _worst_of_best(
         slope = (b - a) - (d - c)
         if slope != 0.0 and 0.0 < (c - a) / slope < 1.0:
             places.append((c - a) / slope)
-    return max(min(a + (b - a) * x for a, b in losses) for x in places)
+    return max(min((a + (b - a) * x for a, b in losses), default=math.inf) for x in places)

@@ -30,6 +30,8 @@ WIDTH = 80
 """Columns that the text has at most."""
 _MOST_TOLD = 20
 """Changes that the text tells, at most: those in the states that are reached most often."""
+OPTIMUM = "optimum"
+"""Name of the optimal plan of the base."""
 FIXED, REDESIGNED, AS_SEEN = "fixed", "redesigned", "as it sees"
 KINDS = {
     FIXED: "the plan that was made at the base, kept",

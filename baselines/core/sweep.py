@@ -3,22 +3,54 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from baselines.core.changes import Change, Follower, most_hidden
+from baselines.core.changes import Follower
 from baselines.core.optimum import Optimum
 from baselines.core.problem import Problem
 from baselines.core.references import NoPlanError
-from baselines.core.sensitivity import AS_SEEN, FIXED, REDESIGNED, Regrets, Sensitivity
+from baselines.core.scoring import Worth
+from baselines.core.sensitivity import AS_SEEN, FIXED, OPTIMUM, REDESIGNED, Regrets, Sensitivity
 from baselines.core.variation import Variations
 from qc_gym.core.errors import close_names
 from qc_gym.core.policy import DesignedPolicy
 from qc_gym.core.registry import registration_of
 from qc_gym.core.scenario import Scenario
+
+
+@dataclass
+class _Row:
+    """A policy as it meets the points, with what it has lost so far."""
+
+    name: str
+    kind: str
+    policy: Any
+    found: NDArray[np.float64]
+    reason: str = ""
+
+    def meet(self, here: Problem, index: tuple[int, ...], score: Score) -> None:
+        """Add what the policy loses at a point."""
+        try:
+            made = _made(here.optimum, self.kind, self.policy)
+        except NoPlanError as error:
+            self.reason = self.reason or str(error)
+            return
+        worth = score(here, made)
+        self.found[index] = worth.regret, worth.stderr
+
+    @property
+    def regrets(self) -> Regrets:
+        """What it has lost."""
+        return Regrets(self.name, self.kind, self.found[..., 0], self.found[..., 1], self.reason)
+
+
+Score = Callable[[Problem, Any], Worth]
+"""(point, policy) → what the policy loses there."""
 
 
 def vary(
@@ -33,101 +65,101 @@ def vary(
 ) -> Sensitivity:
     """Return the sensitivity of an environment's optimum; see :func:`baselines.sensitivity`."""
     variations = Variations(problem.scenario, fields)
-    base = problem.optimum
-    policies = {"optimum": base.policy, **policies}
-    for policy in policies.values():
-        if isinstance(policy, str):
-            _check_reference(base, policy)
-        else:
-            problem.player(policy, deterministic)  # refused before anything is run
-    rows = list(_rows_of(base, policies))
-    shape = tuple(len(field.values) for field in variations.fields)
-    values = np.empty(shape)
-    found = np.full((len(rows), 2, *shape), np.nan)
-    reasons = [""] * len(rows)
-    single = variations.fields[0] if len(shape) == 1 else None
-    follower = None
-    changes: list[Change] = []
-    hidden = 0.0 if single is not None and single.is_money else math.inf
-    resolution = 0.0
+    _check(problem, policies, deterministic)
 
     def at(*point: float) -> Problem:
         return replace(problem, scenario=variations.at(*point))
 
-    def earned(home: float, value: float) -> float:
-        """Return what the optimal plan of one value earns at another, at least."""
-        here = at(value)
-        player = here.player(here.optimum.carried(at(home).optimum.policy))
-        worth = here.worth(player, episodes, seed)
-        return here.optimum.value - worth.regret - worth.tolerance
+    def score(here: Problem, policy: Any) -> Worth:
+        return here.worth(here.player(policy, deterministic), episodes, seed)
 
-    for index in np.ndindex(shape):
+    base = problem.optimum
+    values = np.empty([len(field.values) for field in variations.fields])
+    rows = list(_rows_of(base, {OPTIMUM: base.policy, **policies}, values.shape))
+    follower = _follower(variations, at, score, least)
+    resolution = 0.0
+    for index in np.ndindex(values.shape):
         point = [field.values[i] for field, i in zip(variations.fields, index, strict=True)]
         here = at(*point)
-        optimum = here.optimum
-        values[index] = optimum.value
-        for i, (_, kind, policy) in enumerate(rows):
-            try:
-                made = _made(optimum, kind, policy)
-            except NoPlanError as error:
-                reasons[i] = reasons[i] or str(error)
-                continue
-            worth = here.worth(here.player(made, deterministic), episodes, seed)
-            found[(i, slice(None), *index)] = worth.regret, worth.stderr
-        resolution = max(resolution, optimum.resolution)
-        if single is None:
-            continue
-        if follower is None:
-            follower = Follower(lambda value: at(value).optimum, point[0], single.is_whole, least)
-            continue
-        before = single.values[index[0] - 1]
-        new = follower.advance(point[0])
-        changes += new
-        if hidden < math.inf:
-            hidden = max(
-                hidden,
-                most_hidden(
-                    lambda value: at(value).optimum.value,
-                    earned,
-                    before,
-                    point[0],
-                    new,
-                    optimum.resolution,
-                ),
-            )
+        values[index] = here.optimum.value
+        resolution = max(resolution, here.optimum.resolution)
+        for row in rows:
+            row.meet(here, index, score)
+        if follower is not None and index > (0,):
+            follower.advance(point[0])
     return Sensitivity(
         env_id=registration_of(problem.env_type).env_id,
         fields=variations.fields,
         values=values,
         base_value=base.value,
-        regrets=tuple(
-            Regrets(name, kind, found[i, 0], found[i, 1], reasons[i])
-            for i, (name, kind, _) in enumerate(rows)
-        ),
-        changes=None if single is None else tuple(changes),
+        regrets=tuple(row.regrets for row in rows),
+        changes=None if follower is None else tuple(follower.changes),
         least=least,
-        hidden=hidden,
+        hidden=math.inf if follower is None else follower.hidden,
         resolution=resolution,
         lost=0 if follower is None else follower.lost,
         scenario=problem.scenario.model_dump(mode="json"),
     )
 
 
+def _check(problem: Problem, policies: Mapping[str, Any], deterministic: bool | None) -> None:
+    """Refuse names of no reference and what is no policy, before anything is run."""
+    if OPTIMUM in policies:
+        raise ValueError(f"policy: {OPTIMUM!r} is the name of the base's optimal plan")
+    for policy in policies.values():
+        if not isinstance(policy, str):
+            problem.player(policy, deterministic)
+            continue
+        known = problem.optimum.references().names
+        if policy not in known:
+            raise ValueError(
+                f"policy = {policy!r}: no such reference; {close_names(policy, known)}"
+            )
+
+
+def _follower(
+    variations: Variations, at: Callable[[float], Problem], score: Score, least: float
+) -> Follower | None:
+    """Return what follows the decisions along a single field."""
+    if len(variations.fields) > 1:
+        return None
+
+    def earned(home: float, value: float) -> float:
+        here = at(value)
+        worth = score(here, here.optimum.carried(at(home).optimum.policy))
+        if not worth.exact:
+            return -math.inf
+        return here.optimum.value - worth.regret - worth.tolerance
+
+    (field,) = variations.fields
+    return Follower(
+        lambda value: at(value).optimum,
+        field.values[0],
+        field.is_whole,
+        least,
+        earned if field.is_money else None,
+    )
+
+
 def _rows_of(
-    base: Optimum[Scenario], policies: Mapping[str, Any]
-) -> Iterator[tuple[str, str, Any]]:
-    """Yield name, kind, and what is scored: a policy, or the name of a reference that is made anew."""
+    base: Optimum[Scenario], policies: Mapping[str, Any], shape: tuple[int, ...]
+) -> Iterator[_Row]:
+    """Yield how each policy meets the points: what is scored is a policy, or a reference's name."""
     for name, policy in policies.items():
         if isinstance(policy, str):
             try:
-                yield name, FIXED, base.references()[policy]
+                yield _Row(name, FIXED, base.references()[policy], _nothing(shape))
             except NoPlanError as error:
-                yield name, FIXED, error
-            yield name, REDESIGNED, policy
+                yield _Row(name, FIXED, error, _nothing(shape))
+            yield _Row(name, REDESIGNED, policy, _nothing(shape))
         elif isinstance(policy, DesignedPolicy):
-            yield name, FIXED, policy
+            yield _Row(name, FIXED, policy, _nothing(shape))
         else:
-            yield name, AS_SEEN, policy
+            yield _Row(name, AS_SEEN, policy, _nothing(shape))
+
+
+def _nothing(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    return np.full((*shape, 2), np.nan)
 
 
 def _made(optimum: Optimum[Scenario], kind: str, policy: Any) -> Any:
@@ -142,9 +174,3 @@ def _made(optimum: Optimum[Scenario], kind: str, policy: Any) -> Any:
             raise NoPlanError(f"{policy}: the scenario has no such reference policy")
         return references[policy]
     return policy
-
-
-def _check_reference(base: Optimum[Scenario], name: str) -> None:
-    known = base.references().names
-    if name not in known:
-        raise ValueError(f"policy = {name!r}: no such reference; {close_names(name, known)}")

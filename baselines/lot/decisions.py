@@ -9,7 +9,6 @@ import numpy as np
 
 from baselines.core.decision import Decision
 from baselines.lot.belief import update
-from qc_gym.core.picture import counted
 
 if TYPE_CHECKING:
     from baselines.lot.bracket import Bracket
@@ -152,7 +151,7 @@ def results_in_words(seen: Results) -> str:
     if not seen.results:
         return f"{lot}nothing inspected"
     faults = [str(n) for n, conforming in enumerate(seen.results, 1) if not conforming]
-    count = counted(len(seen.results), "unit")
+    count = _units(len(seen.results))
     if not faults:
         return f"{lot}{count} inspected, all conforming"
     return f"{lot}{count} inspected, nonconforming: number {', '.join(faults)}"
@@ -161,5 +160,9 @@ def results_in_words(seen: Results) -> str:
 def action_in_words(seen: Results, action: int) -> str:
     """Return what an action does after some results."""
     if seen == PRODUCTION:
-        return counted(action, "unit") if action else "nothing"
+        return _units(action) if action else "nothing"
     return "inspect the next" if action == INSPECT else "stop"
+
+
+def _units(number: int) -> str:
+    return f"{number} unit{'s' * (number != 1)}"

@@ -527,6 +527,18 @@ def test_a_plan_that_cannot_be_kept_is_left_out_and_says_why() -> None:
     assert "made for demand = 10" in lots.regrets[0].reason
 
 
+def test_a_field_that_the_base_leaves_open() -> None:
+    found = baselines.sensitivity(SAMPLING, {"lot_size": (20, 40, 1)}, scenario=SMALL_LOT)
+    assert found.fields[0].base is None
+    assert "Base: lot_size = –" in found.text()
+    assert found.values.tolist() == [
+        baselines.solve(SAMPLING, scenario=changed(SMALL_LOT, lot_size=size)).value
+        for size in (20, 40)
+    ]
+    assert np.all(found.regret("optimum") >= -found.resolution)
+    assert found.figure().axes
+
+
 # --- policies -----------------------------------------------------------------------------------
 
 
@@ -686,6 +698,8 @@ def test_other_nonsense_is_refused() -> None:
         baselines.sensitivity(SAMPLING, {"inspection_cost": (0.5, 1.0, 0)}, scenario=SMALL_LOT)
     with pytest.raises(ValueError, match=r"sprtt.*did you mean 'sprt'"):
         baselines.sensitivity(SAMPLING, fields, "sprtt", scenario=SMALL_LOT)
+    with pytest.raises(ValueError, match="name of the base's optimal plan"):
+        baselines.sensitivity(SAMPLING, fields, {"optimum": "sprt"}, scenario=SMALL_LOT)
     with pytest.raises(ValueError, match="least = 0"):
         baselines.sensitivity(SAMPLING, fields, scenario=SMALL_LOT, least=0)
     with pytest.raises(TypeError, match="no policy"):
