@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,8 +34,8 @@ from baselines import Score
 from qc_gym.core.env import QCEnv
 
 RUN, CURVE = "run.json", "curve.csv"
-_PARTIAL = ".partial-"
-"""How the names of folders begin that are being written."""
+_PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
+"""How the names begin of folders that are being written, and of the state of trainings broken off."""
 
 
 def carry_out(
@@ -44,6 +44,7 @@ def carry_out(
     *,
     workers: int = 1,
     fresh: bool = False,
+    replay: bool = False,
     found: Callable[[str], None] = lambda name: None,
     report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
     finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
@@ -67,6 +68,9 @@ def carry_out(
         Trainings that run at the same time, each in a process of its own.
     fresh
         Whether to train those again whose folder is there.
+    replay
+        Whether the state of trainings that are broken off holds replay buffers; without, those of
+        algorithms that have one begin again.
     found
         Called with the name of each whose folder was there.
     report
@@ -93,30 +97,44 @@ def carry_out(
             failures[name] = f"{type(error).__name__}: {error}"
             failed(name, failures[name])
 
-    for torn in folder.glob(f"{_PARTIAL}*"):  # of runs that were ended from outside
-        shutil.rmtree(torn, ignore_errors=True)
+    _clear(folder, {run.name for run in runs}, fresh)
     waiting: deque[Run] = deque()
     for run in runs:
         if not fresh and is_whole(folder / run.name):
+            _checkpoint_of(run, folder).unlink(missing_ok=True)
             found(run.name)
         else:
             waiting.append(run)
     suspects: deque[Run] = deque()
     while waiting:
-        suspects += _use_pool(waiting, workers, folder, report, end)
+        suspects += _use_pool(waiting, workers, folder, replay, report, end)
     # A worker that is ended from outside (out of memory, most often) takes those beside it along:
     # each once more, now alone, so that it is seen which one cannot be carried out.
     while suspects:
-        for run in _use_pool(suspects, 1, folder, report, end):
+        for run in _use_pool(suspects, 1, folder, replay, report, end):
             failures[run.name] = "its process was ended from outside, twice; out of memory?"
             failed(run.name, failures[run.name])
     return [folder / run.name for run in runs if run.name not in failures], failures
+
+
+def _clear(folder: Path, names: Container[str], fresh: bool) -> None:
+    """Remove what runs that were ended from outside left behind, and no training will go on from."""
+    for torn in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(torn, ignore_errors=True)
+    for checkpoint in folder.glob(f"{_CHECKPOINT}*"):
+        if fresh or checkpoint.stem.removeprefix(_CHECKPOINT) not in names:
+            checkpoint.unlink(missing_ok=True)
+
+
+def _checkpoint_of(run: Run, folder: Path) -> Path:
+    return folder / f"{_CHECKPOINT}{run.name}.npz"
 
 
 def _use_pool(
     waiting: deque[Run],
     workers: int,
     folder: Path,
+    replay: bool,
     report: Callable[[str, int, float], None],
     end: Callable[[str, Future[dict[str, Any]]], None],
 ) -> list[Run]:
@@ -142,7 +160,7 @@ def _use_pool(
                 while waiting and not broken and len(running) < workers:
                     try:
                         with _deaf_to_interrupts():
-                            future = pool.submit(train_run, waiting[0], folder, messages)
+                            future = pool.submit(train_run, waiting[0], folder, messages, replay)
                     except BrokenProcessPool:
                         broken = True
                         break
@@ -214,13 +232,16 @@ def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
 
 
 @torch_threads(1)
-def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
+def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False) -> dict[str, Any]:
     """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
+
+    A training that was broken off goes on from its last checkpoint, to the same agent.
 
     With the run's own number of threads, so that the result does not depend on how the work was divided.
     """
     env = make_env(run)
     curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
+    checkpoint = _checkpoint_of(run, folder)
     model = train(
         run.algorithm,
         run.env_id,
@@ -231,7 +252,9 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         num_envs=run.num_envs,
         hyperparameters=run.hyperparameters,
         threads=run.threads,
-        callback=curve,
+        curve=curve,
+        checkpoint=checkpoint,
+        replay=replay,
     )
     version, code = code_version()
     result = {
@@ -249,6 +272,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         seal(partial, result)
         shutil.rmtree(folder / run.name, ignore_errors=True)
         partial.rename(folder / run.name)
+        checkpoint.unlink(missing_ok=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result

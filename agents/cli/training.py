@@ -145,11 +145,18 @@ def bench(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Train runs again that were finished before.")
     ] = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Keep replay buffers in checkpoints: dqn and qrdqn, broken off, then go on as well.",
+        ),
+    ] = False,
 ) -> int:
     """Run an experiment and write its report.
 
-    Started again, it trains only what is missing. The exit status is 1 if runs had to be left out of
-    the report.
+    Started again, it trains only what is missing, and trainings that were broken off go on. The exit
+    status is 1 if runs had to be left out of the report.
     """
     from agents.cli.board import Board
     from agents.experiment import read_experiment, write_manifest
@@ -169,6 +176,7 @@ def bench(
                 folder / "runs",
                 workers=experiment.workers,
                 fresh=fresh,
+                replay=replay,
                 found=board.find,
                 report=board.show,
                 finished=board.finish,
