@@ -2,9 +2,9 @@
 
 python -m benchmarks.interruptions [--kills 200] [--seed 0] [--steps 40000]
 
-Each sweep is ``qc-gym bench`` in a process of its own, killed by SIGKILL: the parent alone, or all of its
-group. Sweeps are begun anew until so many kills are done, each resumed to its end. The exit status is 1 if a
-run is missing or torn, is not the same as undisturbed, or if anything is left over.
+Each sweep is ``qc-gym bench`` in a process of its own, killed by SIGKILL: the parent alone, or all of
+its group. Sweeps are begun anew until so many kills are done, each resumed to its end. The exit status is
+1 if a run is missing or torn, is not the same as undisturbed, or if anything is left over.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from baselines.core.decision import Decision
-from baselines.lot.belief import update
+from baselines.lot.belief import chances, update
 
 if TYPE_CHECKING:
     from baselines.lot.bracket import Bracket
@@ -131,10 +131,8 @@ def _following(
     if n + 1 >= lot.size:
         return
     for conforming in (False, True):
-        chances = (lot.yield_in, lot.yield_out)
-        if not conforming:
-            chances = 1.0 - lot.yield_in, 1.0 - lot.yield_out
-        chance, belief = update(standing.belief, *chances, lot.stay[n + 1])
+        chance_in, chance_out = chances(lot, conforming)
+        chance, belief = update(standing.belief, chance_in, chance_out, lot.stay[n + 1])
         demand = standing.demand - conforming
         if chance > 0.0 and demand > 0:
             yield (

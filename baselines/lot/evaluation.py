@@ -14,6 +14,7 @@ Two kinds of rules are told apart by what they look at:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,7 @@ PRECISION = 1e-8
 _FIRST_SIZE, _SMALLER = 1e-4, 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class BeliefRule:
+class BeliefRule(NamedTuple):
     """Which beliefs are inspected on, for each n and number of conforming units found.
 
     Attributes
@@ -56,11 +56,6 @@ class BeliefRule:
         begin = np.concatenate([[0], np.cumsum(switching.ravel())]).astype(np.int64)
         switches = np.tile(thresholds[switching], (2, 1))
         return cls((thresholds <= 0.0).astype(np.int8), begin, switches)
-
-    @property
-    def tables(self) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64]]:
-        """The arrays as the compiled functions take them."""
-        return self.first, self.begin, self.switches
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +101,7 @@ class RuleCosts:
 
 def evaluate_results(lot: Lot, rule: ResultRule) -> RuleCosts:
     """Return the exact cost of a rule that looks at counts and the last result."""
-    costs, decisions = follow_results(rule.probabilities, *lot.numbers)
+    costs, decisions = follow_results(rule.probabilities, lot)
     return RuleCosts(costs, 0.0, float(decisions))
 
 
@@ -120,14 +115,14 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECI
     cells.
     """
     lot = bounds.lot
-    low, high, _ = reach(*lot.numbers[:4])
-    regrets = worst_regrets(*rule.tables, low, high, *lot.numbers, *bounds.tables)
-    places, _, number = marks(*rule.tables, *lot.numbers[:4])
+    low, high, _ = reach(lot)
+    regrets = worst_regrets(rule, low, high, lot, bounds.points)
+    places, _, number = marks(rule, lot)
     found = RuleCosts(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
     while found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance):
         costs, tolerance, decisions, is_whole = follow_beliefs(
-            *rule.tables, places, number, regrets, size, most, *lot.numbers, *bounds.tables
+            rule, places, number, regrets, size, most, lot, bounds.points
         )
         if not is_whole:
             break

@@ -34,11 +34,12 @@ def lot_of(scenario: InspectOrStopScenario, size: int) -> Lot:
         survival[1:], survival[:-1], out=np.zeros(size), where=survival[:-1] > 0.0
     )  # once surely out of control, always
     return Lot(
-        size=size,
         demand=min(scenario.demand, size),
         stay=stay,
         yield_in=scenario.yield_in,
         yield_out=scenario.yield_out,
+        missed_in=0.0,
+        missed_out=0.0,
         inspection_cost=scenario.inspection_cost,
         shortage_cost=scenario.shortage_cost,
     )

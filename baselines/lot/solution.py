@@ -128,7 +128,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         belief that can come, or none can, 0 where inspecting is.
         """
         bounds = self.sizes.bracket(size)
-        low, high, _ = reach(*bounds.lot.numbers[:4])
+        low, high, _ = reach(bounds.lot)
         surely_stop, surely_inspect = bounds.thresholds
         thresholds = np.where(low >= surely_inspect, 0.0, surely_inspect)
         # A bound of 0 says that there is no belief at which stopping is certainly right.

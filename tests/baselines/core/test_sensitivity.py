@@ -673,7 +673,7 @@ def test_two_fields_make_a_map() -> None:
     ("fields", "message"),
     [
         ({"prior.good": (0.1, 1.2, 4)}, r"good"),
-        ({"miss": (0.0, 0.1, 2)}, r"unknown field 'miss'"),
+        ({"mis": (0.0, 0.1, 2)}, r"unknown field 'mis'"),
         ({"inspection_cost": (-1.0, 1.0, 2)}, r"inspection_cost = -1"),
         ({"inspection_cost": (1.0, 1.0, 2)}, r"low < high"),
         ({"inspection_cost": (0.0, math.inf, 2)}, r"low < high"),

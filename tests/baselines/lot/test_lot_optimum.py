@@ -122,7 +122,7 @@ def test_the_optimum_inspects_wherever_lemma_1_does(preset: str) -> None:
     solution = solved(preset)
     size = solution.best_size
     bounds = solution.sizes.bracket(size)
-    low, high, _ = reach(*bounds.lot.numbers[:4])
+    low, high, _ = reach(bounds.lot)
     comes = (low <= high) & (high >= lemma_1(scenario))
     comes[:, 0] = False  # the demand is met
     # The upper end of the threshold's bounds: certainly inspected from there on.
@@ -135,7 +135,7 @@ def test_action_costs_are_ordered_and_meet_at_the_threshold(preset: str) -> None
     scenario = parse(preset)
     bounds = solved(preset).sizes.bracket(scenario.longest_lot)
     n, d = np.nonzero(np.isfinite(bounds.thresholds[1]) & (bounds.thresholds[0] > 0.0))
-    low, high, _ = reach(*bounds.lot.numbers[:4])
+    low, high, _ = reach(bounds.lot)
     below, above = bounds.thresholds[:, n, d]
     inside = (low[n, d] < below) & (above < high[n, d])
     n, d, below, above = n[inside], d[inside], below[inside], above[inside]
