@@ -70,6 +70,15 @@ def optimum_of(env_type: type[QCEnv], scenario: Scenario, observation: str) -> O
     return _optimum(registration_of(env_type).family, scenario, observation)
 
 
+def checked_optimum(
+    family: Family[Scenario], scenario: Scenario, observation: str
+) -> Optimum[Scenario]:
+    """Return the optimum of a scenario, checked, which nobody but the caller keeps."""
+    optimum = family.solve(scenario, observation)
+    optimum.check()
+    return optimum
+
+
 @cache
 def _family(path: str) -> Family[Scenario]:
     module, _, name = path.partition(":")
@@ -81,6 +90,4 @@ def _family(path: str) -> Family[Scenario]:
 
 @lru_cache(maxsize=8)
 def _optimum(path: str, scenario: Scenario, observation: str) -> Optimum[Scenario]:
-    optimum = _family(path).solve(scenario, observation)
-    optimum.check()
-    return optimum
+    return checked_optimum(_family(path), scenario, observation)
