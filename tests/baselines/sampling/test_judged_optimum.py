@@ -364,3 +364,22 @@ def test_rates_that_errors_hide_make_no_plan() -> None:
     assert "judged defective at rates" in references.left_out["sprt"]
     with pytest.raises(NoPlanError):
         exact_plan(0.1, 0.35, 0.1, 0.05, 1000, 50, 0.5, 0.5 - 2.0**-53)
+
+
+def test_ranges_of_errors() -> None:
+    """Each drawn scenario is solved, and its policy plays where beliefs are computed at each step."""
+    fields: dict[str, Any] = beta_lot(1.5, 8.0, 30, max_samples=12, inspection_cost=0.05)
+    fields |= {"false_alarm": {"low": 0.0, "high": 0.1}, "miss": {"choices": [0.0, 0.2, 0.4]}}
+    env = gym.make(ID, scenario=fields)
+    observation, _ = env.reset(seed=4)
+    assert observation.shape == (6,)
+    for _ in range(25):
+        observation, info = env.reset()
+        best = baselines.solve(ID, scenario=info["scenario"])
+        terminated = False
+        while not terminated:
+            action, _ = best.policy.predict(observation)
+            observation, _, terminated, _, _ = env.step(action)
+    varied = [{**fields, "false_alarm": 0.05, "miss": miss} for miss in (0.0, 0.2, 0.4)]
+    values = [baselines.solve(ID, scenario=one).value for one in varied]
+    assert (np.diff(values) < 0).all()
