@@ -160,8 +160,8 @@ class SequentialSamplingScenario(Scenario):
         "worn-gauge": {
             "prior": {"kind": "beta", "a": 1.5, "b": 22.0, "limit": 0.08},
             "inspection_cost": 1.0,
-            "accept_bad_cost": 4000.0,
-            "reject_good_cost": 3000.0,
+            "accept_bad_cost": 20_000.0,
+            "reject_good_cost": 12_000.0,
             "loss": "linear",
             "max_samples": 200,
             "lot_size": 400,

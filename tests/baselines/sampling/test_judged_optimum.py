@@ -163,6 +163,25 @@ def test_errors_cost_and_worthless_inspection_decides_at_once(name: str) -> None
     assert last.acceptance_numbers[0] == 0 or last.rejection_numbers[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "cost", "perfect"), [("tired-eyes", 103.71, 82.64), ("worn-gauge", 98.75, 71.62)]
+)
+def test_the_costs_that_the_documentation_states(name: str, cost: float, perfect: float) -> None:
+    fields = PRESETS[name]
+    assert -stopping_bounds(parse(fields)).value == pytest.approx(cost, abs=0.005)
+    without = parse({**fields, "false_alarm": 0.0, "miss": 0.0})
+    assert -stopping_bounds(without).value == pytest.approx(perfect, abs=0.005)
+
+
+def test_the_posterior_is_kept_and_not_to_be_written() -> None:
+    known = posterior(parse("worn-gauge"))
+    assert posterior(parse(dict(PRESETS["worn-gauge"]))) is known
+    with pytest.raises(ValueError, match="read-only"):
+        known.prob_bad[0] = 0.0
+    large = parse({**PRESETS["aql10-rql20"], "max_samples": 2_001})
+    assert posterior(large) is not posterior(large)
+
+
 def test_two_rates_that_err_are_two_other_rates() -> None:
     fields = PRESETS["tired-eyes"]
     prior, errors = fields["prior"], (fields["false_alarm"], fields["miss"])
