@@ -124,7 +124,7 @@ class Bracket:
         return costs
 
 
-def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
+def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     """Return bounds on the least cost of inspecting a lot, at most ``relative_width`` of it apart.
 
     Where that cost is less than a ten-thousandth of what losing the whole demand costs, the

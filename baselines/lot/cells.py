@@ -18,7 +18,7 @@ _STRADDLING = 0.03
 def follow_results(  # type: ignore[no-untyped-def]
     probabilities, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost
 ):  # fmt: skip
-    """Return what :class:`Evaluation` holds: costs and decisions."""
+    """Return what :class:`RuleCosts` holds: costs and decisions."""
     size, found = probabilities.shape[:2]
     chance = np.zeros(
         (found + 1, 3, 2)
@@ -164,7 +164,7 @@ def follow_beliefs(  # type: ignore[no-untyped-def]
     stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
     points_begin, points_count, grid, lower, inside, outside,
 ):  # fmt: skip
-    """Return costs, bound on the error and decisions; see :class:`Evaluation`.
+    """Return costs, bound on the error and decisions; see :class:`RuleCosts`.
 
     And whether all was done with at most ``most`` cells. Neighbouring cells are joined where
     probability times width stays below ``cell_size``.

@@ -86,7 +86,7 @@ def as_rule(table: NDArray[np.float64]) -> Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class RuleCosts:
     """What a rule costs in a lot.
 
     Attributes
@@ -104,13 +104,13 @@ class Evaluation:
     decisions: float
 
 
-def evaluate_results(lot: Lot, rule: ResultRule) -> Evaluation:
+def evaluate_results(lot: Lot, rule: ResultRule) -> RuleCosts:
     """Return the exact cost of a rule that looks at counts and the last result."""
     costs, decisions = follow_results(rule.probabilities, *lot.numbers)
-    return Evaluation(costs, 0.0, float(decisions))
+    return RuleCosts(costs, 0.0, float(decisions))
 
 
-def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> Evaluation:
+def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> RuleCosts:
     """Return the cost of a rule that looks at the belief, with a certified bound on its error.
 
     The cells are made smaller until the bound is ``precision`` of the cost, or there are
@@ -123,7 +123,7 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECI
     low, high, _ = reach(*lot.numbers[:4])
     regrets = worst_regrets(*rule.tables, low, high, *lot.numbers, *bounds.tables)
     places, _, number = marks(*rule.tables, *lot.numbers[:4])
-    found = Evaluation(np.full(lot.size + 1, np.nan), np.inf, np.nan)
+    found = RuleCosts(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
     while found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance):
         costs, tolerance, decisions, is_whole = follow_beliefs(
@@ -132,6 +132,6 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECI
         if not is_whole:
             break
         if tolerance < found.tolerance:
-            found = Evaluation(costs, float(tolerance), float(decisions))
+            found = RuleCosts(costs, float(tolerance), float(decisions))
         size, most = size * _SMALLER, MAX_CELLS
     return found

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.lot.belief import Lot
-from baselines.lot.bracket import RELATIVE_WIDTH, Bracket, bracket
+from baselines.lot.bracket import RELATIVE_WIDTH, Bracket, find_bracket
 from qc_gym.lot.scenario import InspectOrStopScenario
 
 COARSE_WIDTH = 1e-6
@@ -68,7 +68,7 @@ def _below_and_above(exact: Fraction) -> tuple[float, float]:
 @lru_cache(maxsize=4)
 def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
     """Return the narrow bracket of the lot of that size; the last few are kept."""
-    return bracket(lot_of(scenario, size))
+    return find_bracket(lot_of(scenario, size))
 
 
 class LotSizes:
@@ -139,7 +139,7 @@ class LotSizes:
             if relative_width == RELATIVE_WIDTH:
                 lower, upper = self.bracket(size).bounds
             else:
-                lower, upper = bracket(lot_of(self.scenario, size), relative_width).bounds
+                lower, upper = find_bracket(lot_of(self.scenario, size), relative_width).bounds
             known = self._bounds[size] = relative_width, lower, upper
         return known[1:]
 

@@ -20,7 +20,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.special import ndtri
 
 from baselines.papers import cumcm_2024b
-from baselines.papers.ledger import Entry, Ledger, PlanRisks, PolicyWorth
+from baselines.papers.entries import Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
     DECISIONS,
@@ -29,7 +29,8 @@ from baselines.papers.two_parts import (
     case_of,
     worth_of_decision,
 )
-from baselines.sampling.plans import SingleSamplingPlan, normal_approximation_plan
+from baselines.sampling.lot_plans import SinglePlan
+from baselines.sampling.plans import normal_approximation_plan
 
 NAME = "liu-2025"
 TITLE = "X. Liu: Decision Optimization Model for Electronic Product Production, 2025"
@@ -111,7 +112,7 @@ def published_decisions() -> tuple[Decision, ...]:
 
 def plan_of_printed_equation(
     good: float, bad: float, producer_risk: float, consumer_risk: float
-) -> SingleSamplingPlan:
+) -> SinglePlan:
     """Return the plan of equation 11 as printed, with p0 where n p0 is meant, and equation 8.
 
     With σ² = p (1 − p) it asks that n p1 − (z_α σ0 + z_β σ1) √n − p0 ≥ 0.
@@ -119,7 +120,7 @@ def plan_of_printed_equation(
     spread = -float(ndtri(producer_risk)) * math.sqrt(good * (1.0 - good))
     total = spread - float(ndtri(consumer_risk)) * math.sqrt(bad * (1.0 - bad))
     size = math.ceil(((total + math.sqrt(total**2 + 4.0 * bad * good)) / (2.0 * bad)) ** 2)
-    return SingleSamplingPlan(size, math.ceil(size * good + spread * math.sqrt(size)))
+    return SinglePlan(size, math.ceil(size * good + spread * math.sqrt(size)))
 
 
 def implied_lot_sizes() -> list[float]:

@@ -16,6 +16,7 @@ from baselines.core.solver import evaluate
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import lattice_counts
 from baselines.sampling.model import SamplingModel, SamplingPolicy
+from baselines.sampling.plan_curves import Curves
 from baselines.sampling.reference import risks
 from qc_gym.core.picture import FAINT, OPTIMUM, SERIES, Picture, literal, styles_of
 from qc_gym.core.policy import Player
@@ -201,6 +202,43 @@ def operating_characteristics(
         ylabel="average sample number (items)", title="Average sample number\n", ylim=(0, None)
     )
     figure.legend(*left.get_legend_handles_labels(), loc="outside right center", frameon=False)
+    return figure
+
+
+def curve_panels(curves: Curves) -> Figure:
+    """Return the curves of plans, a panel each for P(accept), ASN, AOQ and ATI."""
+    figure = Picture(figsize=(10.5, 7.6), layout="constrained")
+    panels = figure.subplots(2, 2).ravel()
+    styles = styles_of(list(curves))
+    for name, one in curves.items():
+        p, accepted, number, outgoing, total = np.array(one.points(), np.float64).T
+        drawn = (accepted, number, 100.0 * outgoing, total)
+        for ax, curve in zip(panels, drawn, strict=True):
+            ax.plot(100.0 * p, curve, label=literal(name), **styles[name]._asdict())
+    words = (
+        ("Operating characteristic", "probability of acceptance"),
+        ("Average sample number", "items inspected before the decision"),
+        ("Average outgoing quality", "defective after inspection (%)"),
+        ("Average total inspection", "items, those of screened lots included"),
+    )
+    marks = next(iter(curves.values())).risks
+    for ax, (title, label) in zip(panels, words, strict=True):
+        ax.set(title=title + "\n", ylabel=label, ylim=(0, None))
+        ax.set_xlabel("true fraction defective p (%)")
+        ax.grid(alpha=0.3)
+        for word, rate in (("good", marks.good), ("bad", marks.bad)):
+            if rate is not None:
+                _mark_rate(ax, word, 100 * rate)
+    if all(one.average_outgoing_quality is None for one in curves.values()):
+        panels[2].clear()
+        panels[2].set_axis_off()
+        panels[2].set_title("No average outgoing quality: inspectors err")
+    if all(one.average_total_inspection is None for one in curves.values()):
+        panels[3].clear()
+        panels[3].set_axis_off()
+        panels[3].set_title("No average total inspection: the lot is infinite")
+    handles = panels[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=min(len(curves), 5), frameon=False)
     return figure
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
-from baselines.core.references import Reference
+from baselines.core.references import Reference, References
 from baselines.core.tabular import TabularOptimum
-from baselines.sampling.model import model
+from baselines.sampling.iso2859 import Level
+from baselines.sampling.model import build_model
 from baselines.sampling.plan import plan
-from baselines.sampling.reference import designs
+from baselines.sampling.practice import references
+from baselines.sampling.stopping import stopping_bounds
 from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import CONFORMING, DEFECTIVE
 from qc_gym.sampling.env import SequentialSamplingEnv
@@ -26,9 +31,21 @@ _LAST = {CONFORMING: "conforming", DEFECTIVE: "defective"}
 class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
     """The optimum of sequential sampling, on the counts (n, d)."""
 
-    def designs(self) -> Mapping[str, Reference]:
-        """Return the practitioner's tests; see :func:`baselines.sampling.reference.designs`."""
-        return designs(self.model)
+    asks = ("alpha", "beta", "aql", "level")
+
+    def designs(
+        self,
+        alpha: float | None = None,
+        beta: float | None = None,
+        aql: float = 1.0,
+        level: Level = "II",
+    ) -> Mapping[str, Reference]:
+        """Return the plans that practice uses; see :func:`baselines.sampling.practice.references`."""
+        return references(self.model, alpha, beta, aql, level)
+
+    def references(self, **asked: Any) -> References:
+        """Return ``random``, ``best_constant`` and :meth:`designs`, for what these are asked for."""
+        return self.all_references(self.designs(**asked))
 
     def describe_state(self, row: int) -> str:
         """Return a state in words: the counts, and the last result where the state holds it."""
@@ -54,7 +71,12 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
 def solve(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingOptimum:
     """Return the optimum of a sequential sampling scenario."""
-    return SamplingOptimum.of(model(scenario, observation))
+    return SamplingOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(SequentialSamplingEnv, solve)
+def values(scenarios: Sequence[SequentialSamplingScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,), without their tables."""
+    return np.array([stopping_bounds(scenario).value for scenario in scenarios])
+
+
+FAMILY = Family(SequentialSamplingEnv, solve, values)

@@ -26,7 +26,6 @@ import math
 import operator
 from bisect import bisect_left
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from numbers import Real
 from typing import NamedTuple
@@ -34,9 +33,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, betaincc, ndtri
-from scipy.stats import binom, hypergeom
+from scipy.stats import hypergeom
 
 from baselines.core.references import NoPlanError
+from baselines.sampling.lot_plans import SinglePlan
 from qc_gym.core.inspection import check_errors, judged
 from qc_gym.sampling.judgements import lot_counts
 
@@ -51,61 +51,6 @@ _INTEGER_TOLERANCE = 1e-9
 _RISK_TOLERANCE = 1e-12
 # Above this size float64 cannot place n p to within _INTEGER_TOLERANCE of the truth.
 _LARGEST_APPROXIMATE_SIZE = 10**7
-
-
-@dataclass(frozen=True)
-class SingleSamplingPlan:
-    """Inspect `sample_size` items and accept at `acceptance_number` defectives or fewer.
-
-    Parameters
-    ----------
-    sample_size : int
-        n >= 1.
-    acceptance_number : int
-        c, with 0 <= c < n.
-    """
-
-    sample_size: int
-    acceptance_number: int
-
-    def __post_init__(self) -> None:
-        size = _integer("sample_size", self.sample_size, 1)
-        number = _integer("acceptance_number", self.acceptance_number, 0)
-        if number >= size:
-            raise ValueError(f"acceptance_number={number}: must be less than sample_size={size}")
-
-    def acceptance_probability(self, p: npt.ArrayLike, lot_size: int | None = None) -> FloatArray:
-        """Operating characteristic: probability of accepting at fraction defective p.
-
-        Parameters
-        ----------
-        p : array_like
-            Fractions defective in [0, 1], of any shape.
-        lot_size : int, optional
-            N >= `sample_size`: sample without replacement from N items of which p N are defective
-            (hypergeometric). Without it items are independent (binomial).
-
-        Returns
-        -------
-        ndarray
-            float64, of the shape of `p`.
-
-        Raises
-        ------
-        ValueError
-            If p * lot_size is not an integer to within 1e-9.
-        """
-        rates = np.asarray(p, dtype=np.float64)
-        outside = ~((rates >= 0.0) & (rates <= 1.0))
-        if outside.any():
-            raise ValueError(f"p={rates[outside][0]}: must be a number from 0 to 1")
-        if lot_size is None:
-            accepted = binom.cdf(self.acceptance_number, self.sample_size, rates)
-        else:
-            lot = _integer("lot_size", lot_size, self.sample_size)
-            defectives = _whole_defectives(rates, lot)
-            accepted = hypergeom.cdf(self.acceptance_number, lot, defectives, self.sample_size)
-        return np.asarray(accepted, dtype=np.float64)
 
 
 class SprtLines(NamedTuple):
@@ -161,7 +106,7 @@ def sprt_lines(good: float, bad: float, producer_risk: float, consumer_risk: flo
 
 def normal_approximation_plan(
     good: float, bad: float, producer_risk: float, consumer_risk: float
-) -> SingleSamplingPlan:
+) -> SinglePlan:
     """Smallest plan that meets both risks in the normal approximation, [L] eqs. 6-11.
 
     With sigma(p) = sqrt(p (1 - p)) the acceptance number must satisfy
@@ -196,7 +141,7 @@ def normal_approximation_plan(
         upper = np.minimum(_floor(n * bad - spread_bad * np.sqrt(n)), n - 1)
         found = np.flatnonzero(lower <= upper)
         if found.size:
-            return SingleSamplingPlan(int(n[found[0]]), int(lower[found[0]]))
+            return SinglePlan(int(n[found[0]]), int(lower[found[0]]))
         first += block
     raise NoPlanError(
         f"good={good}, bad={bad}: too close, the plan needs more than "
@@ -243,9 +188,7 @@ def power_sample_size(p0: float, p1: float, power: float = 0.90) -> int:
     return _round_up(p1 * (1.0 - p1) * (z / (p1 - p0)) ** 2)
 
 
-def one_sided_test_plan(
-    sample_size: int, p0: float, confidence: float = 0.95
-) -> SingleSamplingPlan:
+def one_sided_test_plan(sample_size: int, p0: float, confidence: float = 0.95) -> SinglePlan:
     """Plan equivalent to the one-sided normal test of p <= p0, [H] section II.B eqs. 2-3.
 
     The test rejects when the sample fraction exceeds p0 by more than z standard errors, z the
@@ -267,7 +210,7 @@ def one_sided_test_plan(
             f"sample_size={n}: too small at p0={p0}, confidence={confidence}, its acceptance "
             f"number {c} must be from 0 to {n - 1}"
         )
-    return SingleSamplingPlan(n, c)
+    return SinglePlan(n, c)
 
 
 def exact_plan(
@@ -279,7 +222,7 @@ def exact_plan(
     max_sample_size: int = 100_000,
     false_alarm: float = 0.0,
     miss: float = 0.0,
-) -> SingleSamplingPlan:
+) -> SinglePlan:
     """Smallest plan whose exact risks exceed neither of those given.
 
     Parameters
@@ -354,7 +297,7 @@ def _hypergeometric_tails(
 
 def _smallest_plan(
     rejected: Tail, accepted: Tail, alpha: float, beta: float, largest: int
-) -> SingleSamplingPlan | None:
+) -> SinglePlan | None:
     """Smallest plan by raising n and c in turn, each only as far as one risk requires.
 
     P(accept at bad) falls in n and P(reject at good) falls in c and rises in n. So no plan that
@@ -368,7 +311,7 @@ def _smallest_plan(
             return None
         least = _first_within(partial(rejected, n), alpha, c, n - 1)
         if least == c:
-            return SingleSamplingPlan(n, c)
+            return SinglePlan(n, c)
         c = least
 
 
@@ -382,19 +325,6 @@ def _first_within(tail: Callable[[int], float], risk: float, low: int, high: int
     top = min(fails + step, high + 1)
     between = range(fails + 1, top)
     return fails + 1 + bisect_left(between, True, key=lambda k: tail(k) <= limit)
-
-
-def _whole_defectives(rates: FloatArray, lot: int) -> IntArray:
-    """Return the number of defectives in a lot at each rate, which must be whole."""
-    exact = rates * lot
-    whole = np.rint(exact)
-    off = np.abs(exact - whole) > _INTEGER_TOLERANCE
-    if off.any():
-        raise ValueError(
-            f"p={rates[off][0]}, lot_size={lot}: p * lot_size = {exact[off][0]} must be an "
-            f"integer to within {_INTEGER_TOLERANCE}"
-        )
-    return whole.astype(np.int64)
 
 
 def _floor(values: FloatArray) -> IntArray:

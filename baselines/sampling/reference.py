@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from baselines.core.policy import TabularPolicy, tabulate
 from baselines.core.problem import problem_of
 from baselines.core.references import NoPlanError, Reference
 from baselines.core.tabular import TabularOptimum
-from baselines.sampling.characteristics import Risks, table_from_boundaries
-from baselines.sampling.least_sample_test import least_sample_test
+from baselines.sampling.characteristics import Risks
+from baselines.sampling.least_asn import least_sample_test
+from baselines.sampling.lot_plans import SinglePlan, boundary_policy
 from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.plans import (
-    SingleSamplingPlan,
     exact_plan,
     normal_approximation_plan,
     one_sided_test_plan,
@@ -36,16 +38,20 @@ _WANTED = (
     "the qc_gym/SequentialSampling environment that the policy plays is needed, unless the policy is a "
     "TabularPolicy"
 )
-PRODUCER_RISK, CONSUMER_RISK = 0.10, 0.05
-"""The risks that the reference tests are designed for: those of the 2024 contest problem."""
+RISKS = 0.05, 0.10
+"""The producer's and the consumer's risk that tests are designed for: the convention of factories."""
+CONTEST_RISKS = 0.10, 0.05
+"""Those of the 2024 contest problem, for the presets that come from it."""
+_OF_CONTEST = ("aql10-rql20", "aql10-beta")
 
 
 def designs(
-    tables: SamplingModel,
+    tables: SamplingModel, alpha: float | None = None, beta: float | None = None
 ) -> dict[str, Reference]:
     """Return the practitioner's tests for a scenario, designed for its good and bad rates.
 
-    Where inspectors err, for the rates at which such lots are judged defective.
+    Where inspectors err, for the rates at which such lots are judged defective; and for the
+    producer's risk ``alpha`` and the consumer's risk ``beta``, see :func:`risks_for`.
 
     ``sprt`` (Wald), ``least_asn`` (the test of least average sample number with the same risks) and
     single plans: ``single_normal`` (normal approximation), ``single_precision`` and
@@ -56,6 +62,7 @@ def designs(
     scenario = tables.scenario
     lot, most = scenario.lot_size, scenario.max_samples
     errors = scenario.false_alarm, scenario.miss
+    alpha, beta = risks_for(scenario, alpha, beta)
 
     @cache
     def pair() -> tuple[float, float, float, float]:
@@ -65,7 +72,7 @@ def designs(
                 f"prior: the mean rates of good and of bad lots are {good!r} and {bad!r}, which no "
                 "test tells apart in float64"
             )
-        return good, bad, PRODUCER_RISK, CONSUMER_RISK
+        return good, bad, alpha, beta
 
     @cache
     def judged_pair() -> tuple[float, float, float, float]:
@@ -75,7 +82,7 @@ def designs(
                 f"false_alarm, miss: good and bad lots are judged defective at rates {good!r} and "
                 f"{bad!r}, which no test tells apart in float64"
             )
-        return good, bad, PRODUCER_RISK, CONSUMER_RISK
+        return good, bad, alpha, beta
 
     def risks_asked() -> dict[str, float]:
         good, bad, alpha, beta = pair()
@@ -84,27 +91,26 @@ def designs(
             asked["judged_good"], asked["judged_bad"] = judged_pair()[:2]
         return asked
 
-    def single(find: Callable[[], SingleSamplingPlan], curtailed: bool = False) -> Reference:
+    def single(find: Callable[[], SinglePlan], curtailed: bool = False) -> Reference:
         words = "single sampling plan: inspect n, accept at most c defectives"
 
         def design() -> tuple[SamplingPolicy, dict[str, float]]:
-            plan = find()
-            numbers = {"n": plan.sample_size, "c": plan.acceptance_number, **risks_asked()}
-            return single_plan_policy(tables, plan, curtailed), numbers
+            plan = replace(find(), curtailed=curtailed)
+            return plan.on(tables), {**plan.numbers, **risks_asked()}
 
         return Reference(words + (", stopped once that is settled" * curtailed), design)
 
     @cache
-    def exact() -> SingleSamplingPlan:
+    def exact() -> SinglePlan:
         judged_pair()
         return exact_plan(*pair(), lot, most, *errors)
 
-    def precision() -> SingleSamplingPlan:
+    def precision() -> SinglePlan:
         good, bad, alpha, _ = judged_pair()
         size = precision_sample_size(good, bad - good, 1 - alpha)
         return one_sided_test_plan(size, good, 1 - alpha)
 
-    def power() -> SingleSamplingPlan:
+    def power() -> SinglePlan:
         good, bad, _, beta = judged_pair()
         return one_sided_test_plan(power_sample_size(good, bad, 1 - beta), good, 0.5)
 
@@ -127,6 +133,30 @@ def designs(
         "single_exact": single(exact),
         "single_exact_curtailed": single(exact, curtailed=True),
     }
+
+
+def risks_for(
+    scenario: SequentialSamplingScenario, alpha: float | None = None, beta: float | None = None
+) -> tuple[float, float]:
+    """Return the producer's and the consumer's risk that tests are designed for.
+
+    Those given; by default ``RISKS``, and ``CONTEST_RISKS`` where the prior is one of the 2024 contest.
+
+    Raises
+    ------
+    ValueError
+        They are not between 0 and 1, or their sum is not less than 1.
+    """
+    presets = (SequentialSamplingScenario.presets[name] for name in _OF_CONTEST)
+    contest = (SequentialSamplingScenario.model_validate(preset).prior for preset in presets)
+    default = CONTEST_RISKS if scenario.prior in contest else RISKS
+    asked = (default[0] if alpha is None else alpha, default[1] if beta is None else beta)
+    for name, risk in zip(("alpha", "beta"), asked, strict=True):
+        if not (isinstance(risk, Real) and 0.0 < risk < 1.0):
+            raise ValueError(f"{name} = {risk!r}: a risk strictly between 0 and 1 is needed")
+    if sum(asked) >= 1.0:
+        raise ValueError(f"alpha = {asked[0]}, beta = {asked[1]}: their sum must be less than 1")
+    return float(asked[0]), float(asked[1])
 
 
 def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:
@@ -175,48 +205,6 @@ def sprt_policy(
     lines = sprt_lines(good, bad, producer_risk, consumer_risk)
     most = tables.scenario.max_samples
     return boundary_policy(tables, lines.acceptance_numbers(most), lines.rejection_numbers(most))
-
-
-def single_plan_policy(
-    tables: SamplingModel,
-    plan: SingleSamplingPlan,
-    curtailed: bool = False,
-) -> SamplingPolicy:
-    """Return a single sampling plan as a policy.
-
-    ``curtailed`` stops when the items still to come cannot change the decision, which leaves the
-    operating characteristic as it is.
-
-    Raises
-    ------
-    NoPlanError
-        The plan needs more than max_samples items.
-    """
-    most = tables.scenario.max_samples
-    size, c = plan.sample_size, plan.acceptance_number
-    if size > most:
-        raise NoPlanError(f"sample_size = {size}: at most max_samples = {most}")
-    n = np.arange(most + 1)
-    acceptance = np.minimum(c - (size - n), c)
-    rejection = np.full(most + 1, c + 1)
-    if not curtailed:
-        acceptance = np.where(n < size, -1, acceptance)
-        rejection = np.where(n < size, n + 1, rejection)
-    return boundary_policy(tables, np.maximum(acceptance, -1), rejection)
-
-
-def boundary_policy(
-    tables: SamplingModel,
-    acceptance_numbers: NDArray[np.int64],
-    rejection_numbers: NDArray[np.int64],
-) -> SamplingPolicy:
-    """Return the policy that accepts at d ≤ acceptance_numbers[n], rejects at d ≥ rejection_numbers[n].
-
-    Both shape (max_samples + 1,); between them it inspects one more item.
-    """
-    actions = table_from_boundaries(acceptance_numbers, rejection_numbers)
-    split = tables.num_states // len(actions)
-    return TabularPolicy.of(tables, np.repeat(actions.astype(np.int64), split))
 
 
 def risks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -29,6 +29,9 @@ from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.table import NO_TABLE, stacked
 from qc_gym.core.values import rows_of
+
+_SNAPSHOT = ("states", "noise", "elapsed", "ended")
+"""The arrays that the episodes under way depend on."""
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
@@ -240,6 +243,38 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             self._reset_selected(selected, observations, masks)
         infos.update(self._infos(masks, self._everyone.copy()))
         return observations, rewards, terminated, truncated, infos
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return all that the episodes under way depend on, as arrays; see :meth:`restore`.
+
+        Raises
+        ------
+        TypeError
+            The scenarios are drawn from a range.
+        """
+        if self._drawn is not None:
+            raise TypeError("snapshot: the scenarios of a range are no arrays")
+        return {name: getattr(self, f"_{name}").copy() for name in _SNAPSHOT}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where another environment of the same arguments was when :meth:`snapshot` was asked.
+
+        Raises
+        ------
+        ValueError
+            It is of another number of sub-environments, or of another family.
+        """
+        if self._stream_source is None:
+            self.reset(seed=0)
+        for name in _SNAPSHOT:
+            mine, other = getattr(self, f"_{name}"), snapshot[name]
+            if mine.shape != other.shape or mine.dtype != other.dtype:
+                raise ValueError(
+                    f"snapshot: {name} of {other.dtype} and shape {other.shape}; {mine.dtype} of shape "
+                    f"{mine.shape} is needed"
+                )
+        for name in _SNAPSHOT:
+            getattr(self, f"_{name}")[:] = snapshot[name]
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are allowed now, bool (num_envs, actions)."""

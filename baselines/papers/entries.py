@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Any
 
 from baselines.core.certificate import OracleError
-from baselines.sampling.plans import SingleSamplingPlan
+from baselines.sampling.lot_plans import SinglePlan
 
 # A value half-way between two printed digits may be rounded either way, and is itself rounded.
 _TIE = 1e-9
@@ -249,7 +249,7 @@ class PlanRisks:
     asn_bad: float
 
     @classmethod
-    def of_single(cls, where: str, plan: SingleSamplingPlan, good: float, bad: float) -> PlanRisks:
+    def of_single(cls, where: str, plan: SinglePlan, good: float, bad: float) -> PlanRisks:
         """Return the record of a single sampling plan, which always inspects its whole sample."""
         size = plan.sample_size
         at_good, at_bad = plan.acceptance_probability([good, bad]).tolist()

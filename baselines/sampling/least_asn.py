@@ -33,7 +33,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, stats
 
 from baselines.core.references import NoPlanError
 from baselines.sampling.characteristics import (
@@ -52,6 +52,7 @@ from qc_gym.sampling.judgements import lot_chances, lot_counts
 
 RISK_TOLERANCE = 1e-12  # relative rounding allowed when a risk is compared with its limit
 GAP_TOLERANCE = 1e-4  # the local search ends this close to the lower bound, relatively
+PRECISION = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 SEARCH_SIZE = 400  # most rows n that the local search looks at, and most moves that it pairs
 
 
@@ -207,6 +208,11 @@ class _Test(NamedTuple):
     def meets(self, limits: FloatArray) -> bool:
         return bool((self.measures[2:] <= limits * (1.0 + RISK_TOLERANCE)).all())
 
+    def same_as(self, other: _Test) -> bool:
+        """Whether both decide alike everywhere."""
+        mine, others = (self.accept, self.reject), (other.accept, other.reject)
+        return all(map(np.array_equal, mine, others))
+
 
 class _Optimum(NamedTuple):
     lower_bound: float
@@ -319,40 +325,32 @@ def _most_powerful(problem: _Problem, producer_risk: float) -> tuple[int, float]
 def _randomised_optimum(problem: _Problem, limits: FloatArray) -> _Optimum:
     """Find the least mean over all tests, randomised ones included, by column generation.
 
-    A simplex method whose entering column is the Bayes test at the present prices. A column is the
-    two risks over their limits and a one, or the slack of a limit; at all times three of them, the
-    basis, have weights >= 0 with columns @ weights = 1.
+    The programme mixes the tests found so far; the Bayes test at its prices of the risks is the next.
     """
     tests = _feasible_pair(problem, limits)
-    basis: list[_Test | None] = [*tests, None]
-    columns = np.column_stack([*(_column(test, limits) for test in tests), np.eye(3)[1]])
-    costs = np.array([tests[0].mean, tests[1].mean, 0.0])
     bound, best_prices = -math.inf, np.zeros(2)
     while True:
-        duals = np.linalg.solve(columns.T, costs)
-        test, entering = None, np.eye(3)[int(np.argmax(duals[:2]))]
-        if duals[:2].max() <= 1e-12 * abs(duals[2]):
-            prices = np.maximum(-duals[:2] / limits, 1e-12)
-            test = _priced(problem, prices)
-            entering = _column(test, limits)
-            value = test.mean + float(prices @ test.measures[2:])
-            if value - float(prices @ limits) > bound:
-                bound, best_prices = value - float(prices @ limits), prices
-            if value >= duals[2] - 1e-9 * max(1.0, abs(duals[2])):
-                weights = np.linalg.solve(columns, np.ones(3))
-                mixture = [
-                    (float(x), t)
-                    for x, t in zip(weights, basis, strict=True)
-                    if t is not None and x > 0.0
-                ]
-                return _Optimum(bound, best_prices, mixture, tests)
-            tests.append(test)
-        weights, rates = np.linalg.solve(columns, np.column_stack((np.ones(3), entering))).T
-        ratios = np.full(3, np.inf)
-        np.divide(np.maximum(weights, 0.0), rates, out=ratios, where=rates > 1e-12)
-        leaving = int(np.argmin(ratios))
-        basis[leaving], columns[:, leaving] = test, entering
-        costs[leaving] = 0.0 if test is None else test.mean
+        risks = np.column_stack([test.measures[2:] / limits for test in tests])
+        programme = optimize.linprog(
+            [test.mean for test in tests],
+            A_ub=risks,
+            b_ub=np.ones(2),
+            A_eq=np.ones((1, len(tests))),
+            b_eq=[1.0],
+            method="highs-ds",
+            options=PRECISION,
+        )
+        prices = np.maximum(-programme.ineqlin.marginals / limits, 1e-12)
+        test = _priced(problem, prices)
+        value = test.mean + float(prices @ test.measures[2:])
+        if value - float(prices @ limits) > bound:
+            bound, best_prices = value - float(prices @ limits), prices
+        best = float(programme.eqlin.marginals[0])
+        if value >= best - 1e-9 * max(1.0, abs(best)) or any(map(test.same_as, tests)):
+            weights = programme.x.tolist()
+            mixture = [(x, one) for x, one in zip(weights, tests, strict=True) if x > 0.0]
+            return _Optimum(bound, best_prices, mixture, tests)
+        tests.append(test)
 
 
 def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
@@ -369,10 +367,6 @@ def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
     last = n == problem.max_samples
     plans = [(np.where(last, k, -1), np.where(last, k + 1, n + 1)) for k in (c, c - 1)]
     return [_measured(problem, accept, reject) for accept, reject in plans]
-
-
-def _column(test: _Test, limits: FloatArray) -> FloatArray:
-    return np.append(test.measures[2:] / limits, 1.0)
 
 
 def _measured(problem: _Problem, accept: IntArray, reject: IntArray) -> _Test:
