@@ -125,8 +125,11 @@ def test_scenarios_of_a_list_have_each_their_own() -> None:
 
 def test_tables_that_would_be_too_large_are_left_out() -> None:
     big = as_table(np.empty(MAX_NUMBERS // 2 + 1))
-    assert stacked([big, big]) is NO_TABLE
-    assert stacked([NO_TABLE, NO_TABLE]) is NO_TABLE
+    assert stacked([NO_TABLE, big], 2) is NO_TABLE
+    assert stacked([NO_TABLE, NO_TABLE], 2) is NO_TABLE
+    asked = iter([big, NO_TABLE])
+    assert stacked(asked, 2) is NO_TABLE
+    assert len(list(asked)) == 1  # those of a long list are not all made first
 
 
 def test_scenarios_of_a_range_have_none() -> None:
