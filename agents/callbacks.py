@@ -29,9 +29,8 @@ class ExactRegret(BaseCallback):
     every
         Steps of the agent between two scores; the first score is before, the last after training.
         A training that goes on where one ended (``reset_num_timesteps=False``) continues the curve.
-    path
-        CSV file, written anew at each score, or None. TensorBoard, if the model logs to it,
-        gets ``exact/regret``, ``exact/normalised`` and ``exact/value``.
+        TensorBoard, if the model logs to it, gets ``exact/regret``, ``exact/normalised`` and
+        ``exact/value``.
     episodes
         To simulate at each score of an agent with memory. Fewer than for a last score: a step of
         256 recurrent networks takes some 15 ms, so that 10,000 episodes of 25 steps take 15 s.
@@ -43,9 +42,7 @@ class ExactRegret(BaseCallback):
         ``regret`` (money), ``normalised`` and ``stderr`` (money; 0.0 when exact) for each score.
     """
 
-    def __init__(
-        self, env: Any, every: int, path: str | Path | None = None, episodes: int = 1000
-    ) -> None:
+    def __init__(self, env: Any, every: int, episodes: int = 1000) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every = {every!r}: at least 1 step is needed")
@@ -53,7 +50,6 @@ class ExactRegret(BaseCallback):
             raise ValueError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
         self.env = env
         self.every = every
-        self.path = path
         self.episodes = episodes
         self.rows: list[dict[str, float]] = []
         self._scoring_seconds = 0.0
@@ -99,8 +95,6 @@ class ExactRegret(BaseCallback):
         for name in ("value", "regret", "normalised"):
             self.logger.record(f"exact/{name}", getattr(score, name))
         self.logger.dump(self.num_timesteps)
-        if self.path is not None:
-            write_curve(self.rows, self.path)
         self._scoring_seconds += time.perf_counter() - began
         return score
 

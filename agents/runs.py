@@ -252,7 +252,7 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
         num_envs=run.num_envs,
         hyperparameters=run.hyperparameters,
         threads=run.threads,
-        curve=curve,
+        callback=curve,
         checkpoint=checkpoint,
         replay=replay,
     )

@@ -37,7 +37,6 @@ def train(
     callback: Any = None,
     tensorboard_log: str | None = None,
     threads: int = 1,
-    curve: ExactRegret | None = None,
     checkpoint: str | Path | None = None,
     replay: bool = False,
 ) -> BaseAlgorithm:
@@ -59,14 +58,13 @@ def train(
         What rewards are multiplied by; by default one over the standard deviation of the return of
         uniformly random play, so that learning rates mean the same in every currency.
     callback
-        A callback of stable-baselines3, for instance :class:`agents.ExactRegret`.
+        A callback of stable-baselines3, or a list of them; for instance :class:`agents.ExactRegret`.
     tensorboard_log
         Folder for TensorBoard's files, or None.
-    curve
-        Scores the agent along the training; see :class:`agents.ExactRegret`.
     checkpoint
-        A file in which the state of the training is kept, at the points of ``curve``. Where it is there,
-        the training goes on from it, to the same agent bit for bit.
+        A file in which the state of the training is kept, at the points of the curve of an
+        :class:`agents.ExactRegret` among the callbacks. Where it is there, the training goes on from it, to
+        the same agent bit for bit.
     replay
         Whether checkpoints hold the replay buffer; without, an algorithm that has one leaves none.
     threads
@@ -109,17 +107,18 @@ def train(
             raise ValueError(f"{algorithm}: {error}") from error
         if tensorboard_log is None:
             model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
-        callbacks = [one for one in (callback, curve) if one is not None]
         done = 0
         if checkpoint is not None:
+            callback = list(callback) if isinstance(callback, list | tuple) else [callback]
+            curve = next((one for one in callback if isinstance(one, ExactRegret)), None)
             if curve is None:
-                raise ValueError("checkpoint: goes with a curve, whose points say when")
+                raise ValueError(
+                    "checkpoint: goes with an ExactRegret among the callbacks, which says when"
+                )
             if restore(Path(checkpoint), model, curve):
                 done = model.num_timesteps
-            callbacks.append(Checkpoints(Path(checkpoint), curve, replay))
-        return model.learn(
-            total_timesteps - done, callback=callbacks, reset_num_timesteps=done == 0
-        )
+            callback.append(Checkpoints(Path(checkpoint), curve, replay))
+        return model.learn(total_timesteps - done, callback=callback, reset_num_timesteps=done == 0)
 
 
 @contextmanager

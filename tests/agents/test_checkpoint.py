@@ -49,7 +49,10 @@ class _BreakOff(BaseCallback):
         return True
 
 
-def train_tiny(algorithm: str, **kwargs: Any) -> tuple[BaseAlgorithm, list[dict[str, float]]]:
+def train_tiny(
+    algorithm: str, at: int | None = None, **kwargs: Any
+) -> tuple[BaseAlgorithm, list[dict[str, float]]]:
+    """Train, and break off after so many steps; return the agent and its curve."""
     curve = ExactRegret(gym.make(ID, scenario=SMALL_LOT), STEPS // 8, episodes=20)
     model = train(
         algorithm,
@@ -59,7 +62,7 @@ def train_tiny(algorithm: str, **kwargs: Any) -> tuple[BaseAlgorithm, list[dict[
         total_timesteps=STEPS,
         num_envs=4,
         hyperparameters=TINY[algorithm],
-        curve=curve,
+        callback=[curve] if at is None else [_BreakOff(at), curve],
         **kwargs,
     )
     return model, [{**row, "seconds": 0.0} for row in curve.rows]
@@ -79,7 +82,7 @@ def test_it_goes_on_to_the_same_agent(algorithm: str, tmp_path: Path) -> None:
     undisturbed, curve = train_tiny(algorithm)
     for at in (130, 90, 300, 410):  # a second time before the first checkpoint that follows it
         with pytest.raises(BrokenOff):
-            train_tiny(algorithm, checkpoint=path, replay=True, callback=_BreakOff(at))
+            train_tiny(algorithm, at, checkpoint=path, replay=True)
         assert path.exists()
         torch.rand(7)  # whatever else happens in between
     model, again = train_tiny(algorithm, checkpoint=path, replay=True)
@@ -113,7 +116,7 @@ def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
 
 
 def test_it_goes_with_a_curve(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="checkpoint: goes with a curve"):
+    with pytest.raises(ValueError, match="checkpoint: goes with an ExactRegret"):
         train("ppo", ID, scenario=SMALL_LOT, total_timesteps=64, checkpoint=tmp_path / "state.npz")
 
 

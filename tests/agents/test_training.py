@@ -18,6 +18,7 @@ import agents.callbacks
 import baselines
 from agents import ExactRegret, SB3VecEnv, train
 from agents.algorithms import arguments
+from agents.callbacks import write_curve
 from agents.training import make_training_env, return_deviation
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -37,7 +38,6 @@ STEPS, EVERY = 40_960, 4096  # forty roll-outs of 64 × 16, and ten scores
 class Trained(NamedTuple):
     model: BaseAlgorithm
     curve: ExactRegret
-    path: Path
     events: EventAccumulator
 
 
@@ -49,8 +49,7 @@ def env() -> gym.Env[Any, Any]:
 @pytest.fixture(scope="module")
 def trained(env: gym.Env[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Trained:
     folder = tmp_path_factory.mktemp("training")
-    path = folder / "curves" / "curve.csv"  # its folder does not exist yet
-    curve = ExactRegret(env, EVERY, path)
+    curve = ExactRegret(env, EVERY)
     model = train(
         "ppo",
         ID,
@@ -63,7 +62,7 @@ def trained(env: gym.Env[Any, Any], tmp_path_factory: pytest.TempPathFactory) ->
         tensorboard_log=str(folder / "events"),
     )
     (log,) = (folder / "events").iterdir()
-    return Trained(model, curve, path, EventAccumulator(str(log)).Reload())
+    return Trained(model, curve, EventAccumulator(str(log)).Reload())
 
 
 def train_tiny(scenario: Any = SCENARIO, **kwargs: Any) -> BaseAlgorithm:
@@ -175,14 +174,16 @@ def test_seconds_are_of_training_alone(
     assert [row["seconds"] for row in curve.rows] == [0.0, 20.0, 40.0, 60.0, 80.0]
 
 
-def test_csv_holds_the_curve(trained: Trained) -> None:
-    with trained.path.open(newline="", encoding="utf-8") as file:
+def test_csv_holds_the_curve(trained: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "curves" / "curve.csv"  # its folder does not exist yet
+    write_curve(trained.curve.rows, path)
+    with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         rows = [{name: float(value) for name, value in row.items()} for row in reader]
     columns = ["timesteps", "seconds", "value", "regret", "normalised", "stderr"]
     assert reader.fieldnames == columns
     assert rows == trained.curve.rows
-    assert [path.name for path in trained.path.parent.iterdir()] == ["curve.csv"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_tensorboard_gets_the_curve(trained: Trained) -> None:
