@@ -17,11 +17,13 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from agents.hyperparameters import HYPERPARAMETERS, NETWORK, Count, check_values
 from qc_gym.core.errors import close_names
 
-_FULL, _SHORT = 1 / 3, 0.1
-"""Shares of the steps that defaults are made for, below which they are scaled, and too few."""
-_FEWEST, _SMALLEST = 4, 32
-"""Fewest sub-environments and smallest batch that defaults are scaled to."""
-_MOST_ENTROPY = 0.03
+_SHORT = 0.1
+"""Share of the steps that defaults are made for, below which there is a warning."""
+_REUSED = 1 / 16
+"""Share below which PPO goes through each roll-out more than once."""
+_MOST_EPOCHS, _MOST_ENTROPY = 4, 0.05
+_FEWEST, _SMALLEST = {True: 32, False: 4}, {True: 256, False: 32}
+"""Fewest sub-environments and smallest batch that defaults are scaled to; of PPO, and of others."""
 _RESERVED = {"policy", "env", "seed", "device", "verbose", "tensorboard_log", "_init_setup_model"}
 
 
@@ -79,12 +81,15 @@ class Algorithm:
     ) -> tuple[int, int, dict[str, Any]]:
         """Return the steps, the number of sub-environments and the hyperparameters of a training.
 
-        The defaults are made for ``self.total_timesteps``. Of a budget below a third of that, large
-        batches would leave a few updates only; so, of what is not given, the sub-environments and the
-        batches shrink with the budget, to a power of two of at most its share, those that count steps
-        (``learning_starts``, ``target_update_interval``) too, and the entropy coefficient grows, as
-        smaller batches are noisier and settle early on whatever is not the worst. A warning says what to
-        expect where a tenth of the steps is not reached.
+        The defaults are made for ``self.total_timesteps``. Of a smaller budget, large batches would
+        leave a few updates only; so, of what is not given, the sub-environments and the batches shrink
+        with the budget, somewhat faster than it does, and those that count steps
+        (``learning_starts``, ``target_update_interval``, ``buffer_size``) with it. The entropy coefficient
+        grows, as smaller batches are noisier and settle early on whatever is not the worst; and where
+        little is seen at all, PPO goes through each roll-out up to four times, with a narrower clip and,
+        where it is four times, a learning rate half as large again.
+        Where a tenth of the steps is not reached, and not everything is given, a warning says what to
+        expect.
 
         Raises
         ------
@@ -96,26 +101,40 @@ class Algorithm:
         steps = self.total_timesteps if total_timesteps is None else total_timesteps
         if steps < 1:
             raise ValueError(f"total_timesteps = {steps!r}: at least 1 step is needed")
-        share = steps / self.total_timesteps
-        if num_envs is not None or share >= _FULL:
-            return steps, self.num_envs if num_envs is None else num_envs, hyperparameters
-        count = max(_FEWEST, 2 ** int(math.log2(max(self.num_envs * share, 1.0))))
-        scaled: dict[str, Callable[[float], float]] = {
-            "batch_size": lambda value: max(_SMALLEST, int(value * count / self.num_envs)),
+        share = min(1.0, steps / self.total_timesteps)
+        passes = "n_epochs" in hyperparameters
+        if num_envs is None:
+            most = 2 ** int(math.log2(max(self.num_envs * share ** (4 / 3), 1.0)))
+            num_envs = min(self.num_envs, max(_FEWEST[passes], most))
+        smallest, side_by_side = _SMALLEST[passes], min(num_envs, self.num_envs)
+        epochs = 1
+        if passes and "n_epochs" not in given:
+            epochs = min(_MOST_EPOCHS, 2 ** round(math.log2(max(_REUSED / share, 1.0))))
+        scaled: dict[str, Callable[[Any], Any]] = {
+            "batch_size": lambda value: max(
+                min(smallest, value), value * side_by_side // self.num_envs
+            ),
+            "buffer_size": lambda value: min(value, steps),
             "learning_starts": lambda value: max(1, int(value * share)),
             "target_update_interval": lambda value: max(1, int(value * share)),
             "ent_coef": lambda value: max(value, min(_MOST_ENTROPY, value * share ** (-2 / 3))),
+            "n_epochs": lambda value: value * epochs,
+            "clip_range": lambda value: value / math.sqrt(epochs),
+            "learning_rate": lambda ends: {
+                **ends,
+                "initial": ends["initial"] * max(1.0, 0.375 * epochs),
+            },
         }
-        for name, scale in scaled.items():
-            if name in hyperparameters and name not in given:
-                hyperparameters[name] = scale(hyperparameters[name])
-        if share < _SHORT:
+        left = [name for name in scaled if name in hyperparameters and name not in given]
+        for name in left:
+            hyperparameters[name] = scaled[name](hyperparameters[name])
+        if left and share < _SHORT:
             warnings.warn(
                 f"{self.name}: {steps:,} steps are {share:.2g} of the {self.total_timesteps:,} that its "
                 "defaults are made for; expect an agent short of the optimum",
                 stacklevel=3,
             )
-        return steps, count, hyperparameters
+        return steps, num_envs, hyperparameters
 
     def check_rollout(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> None:
         """Raise a ValueError where one roll-out, or one minibatch of it, is too small to normalise."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,8 +25,8 @@ from qc_gym.core.record import Record, validated
 
 Count = Annotated[int, Field(ge=1)]
 MANIFEST = "experiment.json"
-_NOT_DECISIVE = {"board.py", "cli", "report", "statistics.py", "tables.py"}
-"""Parts of ``agents`` that show results and cannot change them."""
+_SHOWING = {"cli", "report"}
+"""The packages of ``agents`` that show results and cannot change them; all other sources may."""
 
 
 class Training(Record):
@@ -34,7 +34,7 @@ class Training(Record):
 
     total_timesteps: Count | None = None
     num_envs: Count | None = None
-    reward_scale: Annotated[float, Field(gt=0)] | None = None
+    threads: Count = 1
     hyperparameters: dict[str, Any] = {}
 
 
@@ -59,7 +59,7 @@ class Experiment(Record):
     scores
         Number of exact scores along each training, the curve's points.
     workers
-        Trainings that run at the same time, one thread each.
+        Trainings that run at the same time, each with the threads of its own, one by default.
     problems
         What is trained.
     """
@@ -86,6 +86,23 @@ class Experiment(Record):
             titles.append(title)
         return self
 
+    @functools.cached_property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs, seeds innermost, each fully resolved.
+
+        Raises
+        ------
+        ScenarioError
+            An environment, scenario, algorithm or hyperparameter that cannot be used.
+        """
+        return tuple(
+            Run(**resolved, seed=seed, scores=self.scores)
+            for problem in self.problems
+            for algorithm, training in problem.algorithms.items()
+            for resolved in [_resolve(problem, algorithm, training)]
+            for seed in self.seeds
+        )
+
 
 class Run(Record):
     """One training of an experiment, fully resolved: no file or default stands behind it.
@@ -106,10 +123,10 @@ class Run(Record):
     scores: int
     total_timesteps: int
     num_envs: int
-    reward_scale: float | None
+    threads: int
     hyperparameters: dict[str, Any]
 
-    @property
+    @functools.cached_property
     def name(self) -> str:
         """Name of the run's folder: what it is, and a hash of its configuration and the code's version."""
         content = json.dumps([self.model_dump(), *code_version()], sort_keys=True)
@@ -133,7 +150,7 @@ def _digest_sources() -> str:
         root = Path(package.__path__[0])
         for path in sorted(root.rglob("*.py")):
             place = path.relative_to(root)
-            if package is agents and place.parts[0] in _NOT_DECISIVE:
+            if package is agents and place.parts[0] in _SHOWING:
                 continue
             digest.update(f"{root.name}/{place.as_posix()}\n".encode())
             digest.update(path.read_bytes())
@@ -167,39 +184,27 @@ def read_experiment(path: str | Path) -> Experiment:
         for problem in experiment.problems
     ]
     experiment = experiment.model_copy(update={"problems": problems})
-    list(runs_of(experiment, where=str(path)))
+    try:
+        _ = experiment.runs
+    except ValueError as error:
+        raise ScenarioError(f"{path}: {error}") from error
     return experiment
-
-
-def runs_of(experiment: Experiment, where: str = "experiment") -> Iterator[Run]:
-    """Yield the runs of an experiment, seeds innermost.
-
-    Raises
-    ------
-    ScenarioError
-        An environment, scenario, algorithm or hyperparameter that cannot be used.
-    """
-    for problem in experiment.problems:
-        for algorithm, training in problem.algorithms.items():
-            try:
-                resolved = _resolve(problem, algorithm, training)
-            except ValueError as error:
-                raise ScenarioError(f"{where}: {problem.env_id}, {algorithm}: {error}") from error
-            for seed in experiment.seeds:
-                yield Run(**resolved, seed=seed, scores=experiment.scores)
 
 
 def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, Any]:
     """Return the fields of the runs of one algorithm on one problem, without those of a single run."""
-    if problem.env_id not in qc_gym.ENVIRONMENTS:
-        known = close_names(problem.env_id, list(qc_gym.ENVIRONMENTS))
-        raise ScenarioError(f"unknown env_id {problem.env_id!r}; {known}")
-    entry = find_algorithm(algorithm)
-    total_timesteps, num_envs, hyperparameters = entry.settle(
-        training.total_timesteps, training.num_envs, training.hyperparameters
-    )
-    entry.check_rollout(num_envs, hyperparameters)
-    inner = make_env(problem).unwrapped
+    try:
+        if problem.env_id not in qc_gym.ENVIRONMENTS:
+            known = close_names(problem.env_id, list(qc_gym.ENVIRONMENTS))
+            raise ScenarioError(f"unknown env_id {problem.env_id!r}; {known}")
+        entry = find_algorithm(algorithm)
+        total_timesteps, num_envs, hyperparameters = entry.settle(
+            training.total_timesteps, training.num_envs, training.hyperparameters
+        )
+        entry.check_rollout(num_envs, hyperparameters)
+        inner = make_env(problem).unwrapped
+    except ValueError as error:
+        raise ScenarioError(f"{problem.env_id}, {algorithm}: {error}") from error
     assert isinstance(inner, QCEnv)
     return {
         "env_id": problem.env_id,
@@ -209,7 +214,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "algorithm": algorithm,
         "total_timesteps": total_timesteps,
         "num_envs": num_envs,
-        "reward_scale": training.reward_scale,
+        "threads": training.threads,
         "hyperparameters": hyperparameters,
     }
 
@@ -240,6 +245,6 @@ def write_manifest(experiment: Experiment, folder: str | Path) -> None:
         "experiment": experiment.model_dump(),
         "version": version,
         "code": code,
-        "runs": [run.name for run in runs_of(experiment)],
+        "runs": [run.name for run in experiment.runs],
     }
     write_whole(Path(folder) / MANIFEST, json.dumps(content, indent=2) + "\n")

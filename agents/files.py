@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+LOCK = ".lock"
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
@@ -29,6 +35,32 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_writer(folder: str | Path) -> Iterator[None]:
+    """Be the only process that writes into a folder, which is made if missing.
+
+    The lock is the operating system's: a process that ends, however that came about, keeps none.
+
+    Raises
+    ------
+    BlockingIOError
+        Another process is writing into it.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BlockingIOError(
+            f"{folder}: another process is writing into it; wait for it, or choose another folder"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256(content: bytes) -> str:

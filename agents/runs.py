@@ -10,7 +10,7 @@ import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -28,12 +28,14 @@ import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
 from agents.files import sha256, write_whole
-from agents.policies import save_policy
+from agents.policies import DESCRIPTION, WEIGHTS, save_policy
 from agents.training import torch_threads, train
 from baselines import Score
 from qc_gym.core.env import QCEnv
 
 RUN, CURVE = "run.json", "curve.csv"
+_PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
+"""How the names begin of folders that are being written, and of the state of trainings broken off."""
 
 
 def carry_out(
@@ -41,13 +43,17 @@ def carry_out(
     folder: str | Path,
     *,
     workers: int = 1,
+    fresh: bool = False,
+    replay: bool = False,
+    found: Callable[[str], None] = lambda name: None,
     report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
     finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
     failed: Callable[[str, str], None] = lambda name, message: None,
 ) -> tuple[list[Path], dict[str, str]]:
-    """Train runs and leave a folder for each. A run that fails does not stop the others.
+    """Train runs and leave a folder for each, but for those whose folder is there, whole.
 
-    Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
+    A folder's name tells the configuration and the code of its run. A run that fails does not stop the
+    others. Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
     that were beside it.
 
     A run's folder appears when the run is complete, and replaces an earlier one of the same name.
@@ -55,11 +61,18 @@ def carry_out(
     Parameters
     ----------
     runs
-        What to train; see :func:`agents.experiment.runs_of`.
+        What to train; see :attr:`agents.experiment.Experiment.runs`.
     folder
         Where the folders of the runs go; made if missing.
     workers
         Trainings that run at the same time, each in a process of its own.
+    fresh
+        Whether to train those again whose folder is there.
+    replay
+        Whether the state of trainings that are broken off holds replay buffers; without, those of
+        algorithms that have one begin again.
+    found
+        Called with the name of each whose folder was there.
     report
         Called with a run's name, its steps so far and its last normalised score.
     finished
@@ -84,23 +97,44 @@ def carry_out(
             failures[name] = f"{type(error).__name__}: {error}"
             failed(name, failures[name])
 
-    waiting = deque(runs)
+    _clear(folder, {run.name for run in runs}, fresh)
+    waiting: deque[Run] = deque()
+    for run in runs:
+        if not fresh and is_whole(folder / run.name):
+            _checkpoint_of(run, folder).unlink(missing_ok=True)
+            found(run.name)
+        else:
+            waiting.append(run)
     suspects: deque[Run] = deque()
     while waiting:
-        suspects += _use_pool(waiting, workers, folder, report, end)
+        suspects += _use_pool(waiting, workers, folder, replay, report, end)
     # A worker that is ended from outside (out of memory, most often) takes those beside it along:
     # each once more, now alone, so that it is seen which one cannot be carried out.
     while suspects:
-        for run in _use_pool(suspects, 1, folder, report, end):
+        for run in _use_pool(suspects, 1, folder, replay, report, end):
             failures[run.name] = "its process was ended from outside, twice; out of memory?"
             failed(run.name, failures[run.name])
     return [folder / run.name for run in runs if run.name not in failures], failures
+
+
+def _clear(folder: Path, names: Container[str], fresh: bool) -> None:
+    """Remove what runs that were ended from outside left behind, and no training will go on from."""
+    for torn in folder.glob(f"{_PARTIAL}*"):
+        shutil.rmtree(torn, ignore_errors=True)
+    for checkpoint in folder.glob(f"{_CHECKPOINT}*"):
+        if fresh or checkpoint.stem.removeprefix(_CHECKPOINT) not in names:
+            checkpoint.unlink(missing_ok=True)
+
+
+def _checkpoint_of(run: Run, folder: Path) -> Path:
+    return folder / f"{_CHECKPOINT}{run.name}.npz"
 
 
 def _use_pool(
     waiting: deque[Run],
     workers: int,
     folder: Path,
+    replay: bool,
     report: Callable[[str, int, float], None],
     end: Callable[[str, Future[dict[str, Any]]], None],
 ) -> list[Run]:
@@ -126,7 +160,7 @@ def _use_pool(
                 while waiting and not broken and len(running) < workers:
                     try:
                         with _deaf_to_interrupts():
-                            future = pool.submit(train_run, waiting[0], folder, messages)
+                            future = pool.submit(train_run, waiting[0], folder, messages, replay)
                     except BrokenProcessPool:
                         broken = True
                         break
@@ -198,13 +232,16 @@ def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
 
 
 @torch_threads(1)
-def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
+def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False) -> dict[str, Any]:
     """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
 
-    One thread, so that the result does not depend on how the work was divided.
+    A training that was broken off goes on from its last checkpoint, to the same agent.
+
+    With the run's own number of threads, so that the result does not depend on how the work was divided.
     """
     env = make_env(run)
     curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
+    checkpoint = _checkpoint_of(run, folder)
     model = train(
         run.algorithm,
         run.env_id,
@@ -214,8 +251,10 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         total_timesteps=run.total_timesteps,
         num_envs=run.num_envs,
         hyperparameters=run.hyperparameters,
-        reward_scale=run.reward_scale,
-        callback=curve,
+        threads=run.threads,
+        curve=curve,
+        checkpoint=checkpoint,
+        replay=replay,
     )
     version, code = code_version()
     result = {
@@ -225,7 +264,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         "score": asdict(baselines.score(env, model)),
         "seconds": curve.rows[-1]["seconds"],
     }
-    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
+    partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
     partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
     try:
         save_policy(model, partial, policy_description(run, env))
@@ -233,6 +272,7 @@ def train_run(run: Run, folder: Path, messages: Any = None) -> dict[str, Any]:
         seal(partial, result)
         shutil.rmtree(folder / run.name, ignore_errors=True)
         partial.rename(folder / run.name)
+        checkpoint.unlink(missing_ok=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
@@ -250,6 +290,34 @@ def digest(result: Mapping[str, Any]) -> str:
     """Return the digest of what ``run.json`` holds, its own left out."""
     rest = {name: value for name, value in result.items() if name != "digest"}
     return sha256(json.dumps(rest, sort_keys=True).encode())
+
+
+def check_seal(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` holds.
+
+    Raises
+    ------
+    OSError, LookupError, TypeError, ValueError
+        A file is missing or is not what the training wrote; the message names it.
+    """
+    result = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    if result["digest"] != digest(result):
+        raise ValueError(f"{RUN} is not what the training wrote; train it again")
+    for name, wanted in result["files"].items():
+        if Path(name).name != name or sha256((folder / name).read_bytes()) != wanted:
+            raise ValueError(f"{name} is not what the training wrote; train it again")
+    if missing := {CURVE, DESCRIPTION, WEIGHTS} - set(result["files"]):
+        raise ValueError(f"{', '.join(sorted(missing))}: missing; train it again")
+    return dict(result)
+
+
+def is_whole(folder: Path) -> bool:
+    """Return whether a folder is that of a finished run, as its training wrote it."""
+    try:
+        check_seal(folder)
+    except (OSError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        return False
+    return True
 
 
 class _Messages(ExactRegret):

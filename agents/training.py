@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +16,8 @@ from stable_baselines3.common.logger import Logger
 
 import qc_gym
 from agents.algorithms import arguments, find_algorithm
+from agents.callbacks import ExactRegret
+from agents.checkpoint import Checkpoints, restore
 from agents.vec_env import SB3VecEnv
 from qc_gym.core.errors import close_names
 from qc_gym.core.vector import QCVectorEnv
@@ -34,6 +37,9 @@ def train(
     callback: Any = None,
     tensorboard_log: str | None = None,
     threads: int = 1,
+    curve: ExactRegret | None = None,
+    checkpoint: str | Path | None = None,
+    replay: bool = False,
 ) -> BaseAlgorithm:
     """Train an agent and return it; a stable-baselines3 model is a policy that can be scored.
 
@@ -56,6 +62,13 @@ def train(
         A callback of stable-baselines3, for instance :class:`agents.ExactRegret`.
     tensorboard_log
         Folder for TensorBoard's files, or None.
+    curve
+        Scores the agent along the training; see :class:`agents.ExactRegret`.
+    checkpoint
+        A file in which the state of the training is kept, at the points of ``curve``. Where it is there,
+        the training goes on from it, to the same agent bit for bit.
+    replay
+        Whether checkpoints hold the replay buffer; without, an algorithm that has one leaves none.
     threads
         Threads of torch while training: networks this small become slower with more than one. The
         caller's number holds again afterwards.
@@ -96,7 +109,17 @@ def train(
             raise ValueError(f"{algorithm}: {error}") from error
         if tensorboard_log is None:
             model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
-        return model.learn(total_timesteps, callback=callback)
+        callbacks = [one for one in (callback, curve) if one is not None]
+        done = 0
+        if checkpoint is not None:
+            if curve is None:
+                raise ValueError("checkpoint: goes with a curve, whose points say when")
+            if restore(Path(checkpoint), model, curve):
+                done = model.num_timesteps
+            callbacks.append(Checkpoints(Path(checkpoint), curve, replay))
+        return model.learn(
+            total_timesteps - done, callback=callbacks, reset_num_timesteps=done == 0
+        )
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,20 @@ class SB3VecEnv(VecEnv):
         self._returns[dones] = 0.0
         self._lengths[dones] = 0
         return observations, (rewards * self.reward_scale).astype(np.float32), dones, each
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return all that the episodes under way depend on, as arrays."""
+        assert self._masks is not None, "reset first"
+        mine = {"returns": self._returns, "lengths": self._lengths, "masks": self._masks}
+        return {**self.env.snapshot(), **{name: value.copy() for name, value in mine.items()}}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where another environment of the same arguments was when :meth:`snapshot` was asked."""
+        self.env.restore(snapshot)
+        self._reset_seeds()
+        self._returns[:], self._lengths[:] = snapshot["returns"], snapshot["lengths"]
+        self._masks = snapshot["masks"].copy()
+        self.reset_infos = [{} for _ in range(self.num_envs)]
 
     def close(self) -> None:
         """Close the vector environment."""

@@ -10,27 +10,36 @@ Examples
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
 from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
+from baselines.core.many import Optima, Scores, optima_of
 from baselines.core.model import TabularModel
 from baselines.core.optimum import Optimum
 from baselines.core.plan import Fact, Plan
 from baselines.core.policy import TabularPolicy
-from baselines.core.problem import Problem, problem_of
+from baselines.core.problem import Problem, env_type_of, problem_of
 from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
-from baselines.core.scoring import Score, make_score, worth_by_simulation
+from baselines.core.scoring import Score, make_score
+from baselines.core.sensitivity import Sensitivity
 from baselines.core.solver import ImproperPolicyError, evaluate
-from baselines.core.stage import worth_on_stage
+from baselines.core.sweep import vary
 from baselines.core.tabular import TabularOptimum
+from qc_gym.core.env import OBSERVATIONS, check_choice
+from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
-from qc_gym.core.policy import Policy
+from qc_gym.core.policy import Policy, feature_lens
+from qc_gym.core.population import read_population
+from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -44,6 +53,7 @@ __all__ = [
     "Family",
     "ImproperPolicyError",
     "NoPlanError",
+    "Optima",
     "Optimum",
     "OracleError",
     "Plan",
@@ -51,6 +61,8 @@ __all__ = [
     "Reference",
     "References",
     "Score",
+    "Scores",
+    "Sensitivity",
     "Simulation",
     "TabularModel",
     "TabularOptimum",
@@ -63,13 +75,14 @@ __all__ = [
     "plan",
     "reference_policies",
     "score",
+    "score_many",
+    "sensitivity",
     "simulate",
     "solve",
+    "solve_many",
 ]
 
 _FAMILIES = frozenset(module.name for module in pkgutil.iter_modules(__path__))
-_ARENA = 256
-"""Sub-environments in which policies are simulated, at most."""
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -178,15 +191,121 @@ def score(
     """
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
     problem = problem_of(env, scenario, observation)
+    return _scored(problem, policy, deterministic, episodes, seed)
+
+
+def _scored(
+    problem: Problem, policy: Any, deterministic: bool | None, episodes: int, seed: int
+) -> Score:
     optimum, player = problem.optimum, problem.player(policy, deterministic)
-    if problem.stage is not None:
-        worth = worth_on_stage(optimum, player, problem.stage, episodes, seed)
-    else:
-        computed = optimum.evaluate(player)
-        worth = computed or worth_by_simulation(
-            optimum.gaps, optimum.stakes, player, _arena(problem, episodes), episodes, seed
-        )
+    worth = problem.worth(player, episodes, seed)
     return make_score(optimum.value, optimum.random_value, worth)
+
+
+def solve_many(
+    env_id: str,
+    scenarios: Any,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    observation: str = "belief",
+    policies: bool = False,
+    workers: int = 1,
+) -> Optima:
+    """Return the exact optima of many scenarios of one environment.
+
+    Only the values are kept, and the policies if they are asked for: memory is that of one optimum.
+
+    Parameters
+    ----------
+    env_id
+        Id of the environment.
+    scenarios
+        A list of scenarios (presets, mappings, files), a data frame with a row for each, a mapping of
+        fields (``"prior.good"`` for one that is nested) to columns, or a range.
+    count, seed
+        How many scenarios are drawn from a range, and the seed of these draws.
+    observation
+        As for the environment.
+    policies
+        Whether to keep an optimal policy of each.
+    workers
+        Processes among which the scenarios are divided; those that are asked for policies share none.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that is not valid, by its number.
+    OracleError
+        An optimum does not stand its own check: a bug in this package.
+    """
+    env_type = env_type_of(env_id)
+    population = read_population(env_type.scenario_type, scenarios, count, seed)
+    workers = whole_number("workers", workers, 1)
+    check_choice("observation", observation, OBSERVATIONS)
+    return optima_of(env_type, population, observation, policies, workers)
+
+
+def score_many(
+    env_id: str,
+    scenarios: Any,
+    policy: Any,
+    *,
+    count: int | None = None,
+    seed: int = 0,
+    observation: str = "belief",
+    trained_on: Any = None,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+) -> Scores:
+    """Return what one policy is worth on each of many scenarios; see :func:`score`.
+
+    Parameters
+    ----------
+    env_id, scenarios, count, observation
+        As for :func:`solve_many`.
+    policy
+        As for :func:`score`; or the name of a reference policy, which is designed anew for each scenario.
+    trained_on
+        The range of scenarios that the policy was trained on: it sees each scenario's numbers beside the
+        observation, scaled over that range. By default the range that the scenarios are drawn from.
+    deterministic, episodes, seed
+        As for :func:`score`; the seed is also that of the draws from a range.
+
+    Raises
+    ------
+    ScenarioError
+        A scenario that is not valid, by its number.
+    KeyError
+        No reference policy has that name.
+    TypeError, ValueError, OracleError
+        As for :func:`score`.
+    """
+    env_type = env_type_of(env_id)
+    population = read_population(env_type.scenario_type, scenarios, count, seed)
+    spread = population.spread
+    if trained_on is not None:
+        given = env_type.scenario_type.parse(trained_on)
+        if not isinstance(given, ScenarioRange):
+            raise ScenarioError(f"trained_on = {trained_on!r}: is no range of scenarios")
+        spread = given
+    episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
+    check_choice("observation", observation, OBSERVATIONS)
+    rows = np.full((5, len(population.scenarios)), np.nan)
+    left_out: dict[int, str] = {}
+    for i, one in enumerate(population.scenarios):
+        problem = Problem(env_type, one, observation)
+        try:
+            played = problem.optimum.references()[policy] if isinstance(policy, str) else policy
+        except NoPlanError as error:
+            left_out[i] = str(error)
+            continue
+        if spread is not None and not isinstance(policy, str):
+            problem.lenses.append(feature_lens(spread.features(one)))
+        found = _scored(problem, played, deterministic, episodes, seed)
+        rows[:, i] = found.value, found.optimum, found.regret, found.normalised, found.stderr
+    values, optima, regrets, normalised, stderrs = rows
+    return Scores(population.scenarios, values, optima, regrets, normalised, stderrs, left_out)
 
 
 def disagreements(
@@ -200,11 +319,11 @@ def disagreements(
     episodes: int = 10_000,
     seed: int = 0,
 ) -> list[Disagreement]:
-    """Return where a policy's regret comes from: its costliest departures from the optimum.
+    """Return where a policy's regret comes from: its costliest disagreements with the optimum.
 
     Exact for every policy without memory; for one with memory, how often it comes to a state is
     simulated, and for every policy of inspect-or-stop, whose beliefs are told in ranges
-    (:mod:`baselines.lot.departures`). A policy that may never end has no finite regret to
+    (:mod:`baselines.lot.disagreements`). A policy that may never end has no finite regret to
     share out: the list is empty.
 
     Parameters
@@ -222,9 +341,9 @@ def disagreements(
     """
     top, episodes = whole_number("top", top, 1), whole_number("episodes", episodes, 1)
     seed = whole_number("seed", seed, 0)
-    problem = _without_stage(problem_of(env, scenario, observation))
+    problem = problem_of(env, scenario, observation).without_stage()
     player = problem.player(policy, deterministic)
-    return problem.optimum.disagreements(player, _arena(problem, episodes), episodes, seed, top)
+    return problem.optimum.disagreements(player, problem.arena(episodes), episodes, seed, top)
 
 
 def certify(
@@ -306,9 +425,82 @@ def figures(
         Policies by name; those that the family's pictures cannot show, for instance because they
         have memory, are left out.
     """
-    problem = _without_stage(problem_of(env, scenario, observation))
+    problem = problem_of(env, scenario, observation).without_stage()
     players = {name: problem.player(policy) for name, policy in policies.items()}
     return problem.optimum.figures(players)
+
+
+def sensitivity(
+    env: Any,
+    fields: Mapping[str, Sequence[float]],
+    policy: Any = None,
+    *,
+    scenario: Any = None,
+    observation: str | None = None,
+    least: float = 0.1,
+    deterministic: bool | None = None,
+    episodes: int = 10_000,
+    seed: int = 0,
+) -> Sensitivity:
+    """Return how the optimum moves, where it changes and what plans lose as a field or two vary.
+
+    For one field, the values at which the optimal decision changes are found to the precision that each
+    states, and not read off the grid (:mod:`baselines.core.changes`). Always told is the regret of the
+    optimal plan of the base, kept while the field moves.
+
+    Parameters
+    ----------
+    env, scenario, observation
+        As for :func:`solve`: the base.
+    fields
+        One or two of the scenario's, ``{name: (low, high, steps)}``, the name dotted where a field is
+        inside another; ``steps`` + 1 values evenly spaced are solved.
+    policy
+        Whose regret to tell as well: the name of a reference policy, or anything that :func:`score` takes;
+        or several of them by name. A reference is told twice: *fixed*, as designed at the base, and
+        *redesigned* at each point. A policy of this package is kept as it is. In families with tables a
+        plan that is kept does the same after the same actions and results; in inspect-or-stop it has the
+        same lot size and the same thresholds on the belief, which is that of each point. Any other policy
+        answers what the environment of each point shows.
+    least
+        Expected visits in an episode below which a state's decision is not followed, above 0.
+    deterministic, episodes, seed
+        As for :func:`score`.
+
+    Raises
+    ------
+    ScenarioError
+        A field that the scenario does not have, or a value in its range that is not allowed, by name;
+        before anything is run.
+    ValueError
+        No reference of that name.
+    TypeError
+        Not an environment of ``qc_gym``, or wrappers behind which the environment itself would have to
+        be played.
+
+    Examples
+    --------
+    >>> import baselines
+    >>> found = baselines.sensitivity("qc_gym/KStage-v0", {"inspection_cost": (0.5, 5.0, 40)})
+    >>> found.values.shape
+    (41,)
+    """
+    if not (isinstance(least, int | float) and 0.0 < least < math.inf):
+        raise ValueError(f"least = {least!r}: a number above 0 is needed")
+    policies = {} if policy is None else policy
+    if isinstance(policy, str):
+        policies = {policy: policy}
+    elif not isinstance(policies, Mapping):
+        policies = {"policy": policy}
+    return vary(
+        problem_of(env, scenario, observation).without_stage(),
+        fields,
+        policies,
+        least=float(least),
+        deterministic=deterministic,
+        episodes=whole_number("episodes", episodes, 1),
+        seed=whole_number("seed", seed, 0),
+    )
 
 
 def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> Plan:
@@ -322,16 +514,3 @@ def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> P
         As for :func:`solve`.
     """
     return solve(env, scenario=scenario, observation=observation).plan()
-
-
-def _arena(problem: Problem, episodes: int) -> Any:
-    return problem.family.arena(min(episodes, _ARENA), problem.scenario, problem.observation)
-
-
-def _without_stage(problem: Problem) -> Problem:
-    if problem.stage is not None:
-        raise TypeError(
-            f"env = {problem.stage!r}: behind its wrappers a policy is no map over the states; score() "
-            "plays it"
-        )
-    return problem

@@ -1,19 +1,21 @@
 """Steps per second of the environments beside gymnasium's own CartPole, in one run.
 
-    python -m benchmarks.stepping
+    python -m benchmarks.stepping [ENVIRONMENT ...]
 
-Both are made with ``gym.make_vec`` (native vector environments, 4,096 sub-environments) and
-``gym.make``, and stepped in turns, so that a slow moment of the machine hits both. Printed is the
-median of the rounds and the ratio. The actions of qc_gym's environments are drawn so that episodes
-are as long as under good play (the first action, with one in ``GOOD_PLAY`` another), and uniformly,
-so that episodes last a step or two and the measure is that of ``reset``.
+All are made with ``gym.make_vec`` (native vector environments, 4,096 sub-environments), each preset of
+each environment, and the first with ``gym.make`` too; they are stepped in turns, so that a slow
+moment of the machine hits all. Printed is the median of the rounds and the ratio. The actions of qc_gym's
+environments are drawn so that episodes are as long as under good play (the first action, with one in
+``GOOD_PLAY`` another), and uniformly, so that episodes last a step or two and the measure is that of
+``reset``.
 """
 
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -31,8 +33,8 @@ def draw(count: int, size: int, actions: str, generator: np.random.Generator) ->
     return drawn if actions == "random" else drawn * (generator.random(size) < 1.5 / GOOD_PLAY)
 
 
-def vector_stepper(env_id: str, actions: str) -> Callable[[int], None]:
-    env = gym.make_vec(env_id, num_envs=NUM_ENVS, vectorization_mode="vector_entry_point")
+def vector_stepper(env_id: str, actions: str, **options: Any) -> Callable[[int], None]:
+    env = gym.make_vec(env_id, NUM_ENVS, "vector_entry_point", **options)
     env.reset(seed=0)
     count = env.single_action_space.n
     generator = np.random.default_rng(0)
@@ -45,8 +47,8 @@ def vector_stepper(env_id: str, actions: str) -> Callable[[int], None]:
     return step
 
 
-def scalar_stepper(env_id: str, actions: str) -> Callable[[int], None]:
-    env: gym.Env[Any, Any] = gym.make(env_id)
+def scalar_stepper(env_id: str, actions: str, **options: Any) -> Callable[[int], None]:
+    env: gym.Env[Any, Any] = gym.make(env_id, **options)
     env.reset(seed=0)
     generator = np.random.default_rng(0)
     choices = draw(env.action_space.n, 4096, actions, generator).tolist()
@@ -62,6 +64,8 @@ def scalar_stepper(env_id: str, actions: str) -> Callable[[int], None]:
 
 def compare(title: str, steppers: dict[str, Callable[[int], None]], times: int, each: int) -> None:
     seconds: dict[str, list[float]] = {name: [] for name in steppers}
+    for step in steppers.values():
+        step(10)  # compiled, and past the first episodes
     for _ in range(ROUNDS):
         for name, step in steppers.items():
             began = time.perf_counter()
@@ -74,17 +78,19 @@ def compare(title: str, steppers: dict[str, Callable[[int], None]], times: int, 
         print(f"  {name:45s} {times * each / middle / 1e6:8.2f} M/s   {base / middle:5.2f} ×")
 
 
-def main() -> None:
-    for env_id in qc_gym.ENVIRONMENTS:
-        for title, make, times, each in (
-            (f"{NUM_ENVS} sub-environments, gym.make_vec", vector_stepper, 300, NUM_ENVS),
-            ("one environment, gym.make", scalar_stepper, 5_000, 1),
+def main(env_ids: Sequence[str]) -> None:
+    for env_id in env_ids:
+        presets = list(gym.make(env_id).unwrapped.scenario_type.presets)  # type: ignore[attr-defined]
+        for title, make, named, times, each in (
+            (f"{NUM_ENVS} sub-environments, gym.make_vec", vector_stepper, presets, 100, NUM_ENVS),
+            ("one environment, gym.make", scalar_stepper, presets[:1], 5_000, 1),
         ):
             steppers = {"CartPole-v1": make("CartPole-v1", "random")}
-            for actions in ("good play", "random"):
-                steppers[f"{env_id} ({actions})"] = make(env_id, actions)
-            compare(title, steppers, times, each)
+            for preset in named:
+                for actions in ("good play", "random"):
+                    steppers[f"{preset} ({actions})"] = make(env_id, actions, scenario=preset)
+            compare(f"{env_id}: {title}", steppers, times, each)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(qc_gym.ENVIRONMENTS))

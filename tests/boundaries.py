@@ -15,6 +15,19 @@ INNER = st.sampled_from([1e-9, 0.5, 1.0 - 1e-9]) | st.floats(0.001, 0.999)
 SHAPE = st.sampled_from([0.001, 0.5, 1.0, 100_000.0]) | st.floats(0.01, 50.0)
 
 
+ERRORS = st.sampled_from(
+    [
+        {},
+        {"false_alarm": 0.01, "miss": 0.2},
+        {"miss": 0.999},
+        {"false_alarm": 1.0 - 1e-9},
+        {"false_alarm": 1e-300, "miss": 1e-300},
+        {"false_alarm": 0.5, "miss": 0.5 - 2.0**-53},  # judgements that say next to nothing
+    ]
+)
+"""Errors of inspectors: none, usual ones, and ends."""
+
+
 @st.composite
 def boundary_samplings(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a scenario of sequential sampling: one item, whole lots, no money, shapes below 1."""
@@ -25,6 +38,7 @@ def boundary_samplings(draw: st.DrawFn) -> dict[str, Any]:
         "reject_good_cost": draw(MONEY),
         "max_samples": most,
         "lot_size": draw(st.sampled_from([None, most, most + 1, 1_000_000])),
+        **draw(ERRORS),
     }
     if draw(st.booleans()):
         shapes = {"a": draw(SHAPE), "b": draw(SHAPE), "limit": draw(INNER)}

@@ -1,5 +1,6 @@
 """A family registered from outside the packages is served like those inside."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,29 @@ print(baselines.plan(single_item.ID).csv())
         "the item is good,use",
         "the item is bad,discard",
     ]
+
+
+def test_its_thresholds_are_found() -> None:
+    """Used up to 5 % (10 − 30 p = 10 (1 − p) − 1), inspected up to 90 % (10 (1 − p) = 1)."""
+    printed = in_a_process(
+        """
+import baselines
+def changes(field, *spread):
+    found = baselines.sensitivity(single_item.ID, {field: spread}, "trusting")
+    return [(round(c.value, 12), c.state, c.before, c.after) for c in found.changes], found.verdict
+print(*changes("defect_rate", 0.01, 0.99, 1), sep="\\n")
+print(*changes("inspection_cost", 0.0, 10.0, 3), sep="\\n")
+"""
+    )
+    lines = printed.splitlines()
+    state = "the item is not inspected"
+    assert ast.literal_eval(lines[0]) == [
+        (0.05, state, "use", "inspect"),
+        (0.9, state, "inspect", "discard"),
+    ]
+    assert lines[1] == "None others were found at this resolution, 1 steps."
+    assert ast.literal_eval(lines[2]) == [(6.0, state, "inspect", "use")]  # .7 · 10 − c = 7 − 6
+    assert lines[3].startswith("No others exist")
 
 
 def test_the_command_line_knows_it() -> None:

@@ -4,6 +4,6 @@
 run, so that ``list``, ``show`` and ``solve`` answer without torch.
 """
 
-from agents.cli.app import app, main
+from agents.cli.commands import app, main
 
 __all__ = ["app", "main"]

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from qc_gym.core.fields import unit_of
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 
@@ -83,7 +84,7 @@ def _fields(record: type[BaseModel]) -> list[Field]:
         Field(
             name=name,
             meaning=meanings.get(name, ""),
-            unit=_unit(field.annotation, [field]),
+            unit=unit_of(field.annotation, [field]),
             allowed=_allowed(field.annotation, field.metadata),
             default="required" if field.is_required() else _written(field.get_default()),
         )
@@ -141,18 +142,6 @@ def _number(limit: Any) -> str:
     if isinstance(limit, float) and abs(limit) >= 1e6:
         return f"{limit:g}".replace("e+", "e")
     return f"{int(limit) if limit == int(limit) else limit:,}"
-
-
-def _unit(annotation: Any, metadata: Sequence[Any]) -> str:
-    """Return the unit that an annotation names: ``json_schema_extra={"unit": …}`` of its field."""
-    for field in metadata:
-        if isinstance(field, FieldInfo) and isinstance(field.json_schema_extra, dict):
-            return str(field.json_schema_extra.get("unit", ""))
-    if get_origin(annotation) is Annotated:
-        return _unit(get_args(annotation)[0], get_args(annotation)[1:])
-    if isinstance(annotation, type):  # another record has units of its own
-        return ""
-    return next(filter(None, (_unit(one, []) for one in get_args(annotation))), "")
 
 
 def _meanings(record: type[BaseModel]) -> dict[str, str]:

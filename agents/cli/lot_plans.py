@@ -41,7 +41,7 @@ Level = Annotated[
     Literal["I", "II", "III"] | None,
     typer.Option(help="General inspection level of iso2859; by default II."),
 ]
-Csv = Annotated[
+CurvesCsv = Annotated[
     Path | None,
     typer.Option(
         "--csv", metavar="FILE", help="Write the curves of the plans of --plan: OC, ASN, AOQ, ATI."

@@ -14,7 +14,7 @@ from agents.cli.lot_plans import (
     Alpha,
     Aql,
     Beta,
-    Csv,
+    CurvesCsv,
     Level,
     OwnPlans,
     asked_numbers,
@@ -39,6 +39,15 @@ from agents.cli.options import (
     whole_number,
 )
 from agents.cli.output import print_json, print_table, say
+from agents.cli.sensitivity import (
+    Csv,
+    Least,
+    Policies,
+    Vary,
+    print_sensitivity,
+    read_policies,
+    read_ranges,
+)
 from agents.files import write_whole
 from agents.tables import explain_none
 
@@ -67,14 +76,19 @@ def solve(
     scenario: ScenarioOption = None,
     set_: Assignments = None,
     observation: Observation = None,
+    vary: Vary = None,
+    policy: Policies = None,
+    least: Least = None,
+    csv: Csv = None,
     episodes: Annotated[
-        int,
+        int | None,
         typer.Option(
             parser=whole_number,
             metavar="NUMBER",
-            help="To simulate as a check of the optimum; 0 for none.",
+            help="To simulate as a check of the optimum, 0 for none; by default 100,000. With --vary: for "
+            "a policy that must be simulated; by default 10,000.",
         ),
-    ] = 100_000,
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Whether to simulate; see --episodes.")
     ] = True,
@@ -96,6 +110,24 @@ def solve(
     """
     import baselines
 
+    _check_together(vary, {"--policy": policy, "--least": least, "--csv": csv}, plan, check)
+    if vary:
+        ranges = read_ranges(vary)
+        env_id = env_id_of(env)
+        base = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
+        print_sensitivity(
+            base,
+            ranges,
+            read_policies(base, policy or ()),
+            csv=csv,
+            figures=figures,
+            as_json=as_json,
+            least=0.1 if least is None else least,
+            episodes=10_000 if episodes is None else episodes,
+            seed=seed,
+        )
+        return 0
+    episodes = 100_000 if episodes is None else episodes
     if plan is not None and plan.suffix not in _PLANS:
         raise ValueError(
             f"--plan {plan}: the name should end in {', '.join(_PLANS)} (a plan of one's own is scored by "
@@ -135,6 +167,19 @@ def solve(
     return 1 if certificate.passed is False else 0
 
 
+def _check_together(
+    vary: list[str] | None, of_many: Mapping[str, Any], plan: Path | None, check: bool
+) -> None:
+    """Raise a ValueError if options of one scenario and of many are given together."""
+    if vary and plan is not None:
+        raise ValueError(f"--plan {plan}: a plan is of one scenario, and --vary solves many")
+    if vary and not check:
+        raise ValueError("--no-check: with --vary no optimum is simulated as a check")
+    for option, value in of_many.items():
+        if value is not None and not vary:
+            raise ValueError(f"{option} goes with --vary")
+
+
 def _print_certificate(certificate: Certificate) -> None:
     say(f"Bellman residual     {certificate.bellman_residual:.1e}")
     if simulation := certificate.simulation:
@@ -160,7 +205,7 @@ def score(
     beta: Beta = None,
     aql: Aql = None,
     level: Level = None,
-    csv: Csv = None,
+    csv: CurvesCsv = None,
     figures: Figures = None,
     observation: Observation = None,
     as_json: AsJson = False,

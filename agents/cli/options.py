@@ -16,6 +16,7 @@ import yaml
 import qc_gym
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
+from qc_gym.core.fields import set_field
 from qc_gym.core.ranges import ScenarioRange
 
 
@@ -111,8 +112,8 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_assignments(pairs: Sequence[str], option: str) -> dict[str, Any]:
-    """Return the values by name of ``NAME=VALUE`` words; a value is YAML.
+def read_assignments(pairs: Sequence[str], option: str, *, as_text: bool = False) -> dict[str, Any]:
+    """Return the values by name of ``NAME=VALUE`` words; a value is YAML, or kept ``as_text``.
 
     Raises
     ------
@@ -126,6 +127,9 @@ def read_assignments(pairs: Sequence[str], option: str) -> dict[str, Any]:
             raise ValueError(f"{option} {pair}: NAME=VALUE is needed")
         if name in values:
             raise ValueError(f"{option} {pair}: {name} is set already, to {values[name]!r}")
+        if as_text:
+            values[name] = text
+            continue
         try:
             value = yaml.load(text, _Loader)
         except (yaml.YAMLError, RecursionError, ValueError) as error:
@@ -161,36 +165,11 @@ def scenario_source(env_id: str, scenario: Any, pairs: Sequence[str] | None) -> 
         fields = parsed.model_dump(mode="json", exclude_unset=True)
     # Kinds first: they decide which fields there are beside them.
     for name in sorted(values, key=lambda name: name.split(".")[-1] != "kind"):
-        _put(fields, name, values[name])
+        try:
+            set_field(fields, name, values[name])
+        except ScenarioError as error:
+            raise ScenarioError(f"--set {error}") from None
     return fields
-
-
-def _put(fields: Any, name: str, value: Any) -> None:
-    """Set the field at a dotted name."""
-    *path, last = name.split(".")
-    target = fields
-    for i, part in enumerate(path):
-        key = _key(target, part, ".".join(path[:i]), name)
-        if isinstance(target, dict) and target.get(key) is None:
-            target[key] = {}
-        target = target[key]
-    key = _key(target, last, ".".join(path), name)
-    if key == "kind" and target.get("kind") != value:
-        target.clear()
-    target[key] = value
-
-
-def _key(target: Any, part: str, where: str, name: str) -> Any:
-    """Return what a part of a dotted name is in the mapping or list that holds it."""
-    if isinstance(target, dict):
-        return part
-    if isinstance(target, list):
-        if part.isdecimal() and int(part) < len(target):
-            return int(part)
-        raise ScenarioError(
-            f"--set {name}: {where} has {len(target)} entries, from 0; got {part!r}"
-        )
-    raise ScenarioError(f"--set {name}: {where} = {target!r}: has no parts")
 
 
 def make_env(

@@ -47,7 +47,7 @@ def reproduce(
         print_json([ledger.record() for ledger in ledgers])
         return
     if as_markdown:
-        print(papers.page(ledgers), end="")
+        print(papers.write_page(ledgers), end="")
         return
     for ledger in ledgers:
         for title, table in ledger.tables().items():

@@ -70,6 +70,14 @@ def train(
             help="Environments side by side; by default those of the algorithm.",
         ),
     ] = None,
+    threads: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="Threads of torch; networks this small become slower with more than one.",
+        ),
+    ] = 1,
     hyper: Annotated[
         list[str] | None,
         typer.Option(
@@ -83,7 +91,7 @@ def train(
     ),
 ) -> None:
     """Train an agent and score it exactly."""
-    from agents.board import Board
+    from agents.cli.board import Board
     from agents.runs import train_run
 
     env_id = env_id_of(env)
@@ -92,6 +100,7 @@ def train(
     training = {
         "total_timesteps": timesteps,
         "num_envs": num_envs,
+        "threads": threads,
         "hyperparameters": hyperparameters,
     }
     problem = {
@@ -122,43 +131,58 @@ def _refuse_hyperparameters(pairs: Sequence[str]) -> None:
 
 def _single_run(problem: Mapping[str, Any], seed: int) -> Run:
     """Return the run of one algorithm on one problem."""
-    from agents.experiment import Experiment, runs_of
+    from agents.experiment import Experiment
     from qc_gym.core.record import validated
 
     content = {"name": "train", "seeds": [seed], "problems": [problem]}
-    (run,) = runs_of(validated(Experiment, content, "train"), where="train")
+    (run,) = validated(Experiment, content, "train").runs
     return run
 
 
 def bench(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The experiment, a YAML file.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of results.")] = Path("results"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Train runs again that were finished before.")
+    ] = False,
+    replay: Annotated[
+        bool,
+        typer.Option(
+            "--replay",
+            help="Keep replay buffers in checkpoints: dqn and qrdqn, broken off, then go on as well.",
+        ),
+    ] = False,
 ) -> int:
     """Run an experiment and write its report.
 
-    The exit status is 1 if runs had to be left out of it.
+    Started again, it trains only what is missing, and trainings that were broken off go on. The exit
+    status is 1 if runs had to be left out of the report.
     """
-    from agents.board import Board
-    from agents.experiment import read_experiment, runs_of, write_manifest
+    from agents.cli.board import Board
+    from agents.experiment import read_experiment, write_manifest
+    from agents.files import only_writer
     from agents.report import write_report
     from agents.runs import carry_out
 
     experiment = read_experiment(config)
     folder = out / experiment.name
-    runs = list(runs_of(experiment))
-    write_manifest(experiment, folder)
-    with Board(console()) as board:
-        for run in runs:
-            board.add(run.name, run.total_timesteps)
-        folders, failures = carry_out(
-            runs,
-            folder / "runs",
-            workers=experiment.workers,
-            report=board.show,
-            finished=board.finish,
-            failed=board.fail,
-        )
-    written = write_report(folders, folder, failures)
+    with only_writer(folder):
+        write_manifest(experiment, folder)
+        with Board(console()) as board:
+            for run in experiment.runs:
+                board.add(run.name, run.total_timesteps)
+            folders, failures = carry_out(
+                experiment.runs,
+                folder / "runs",
+                workers=experiment.workers,
+                fresh=fresh,
+                replay=replay,
+                found=board.find,
+                report=board.show,
+                finished=board.finish,
+                failed=board.fail,
+            )
+        written = write_report(folders, folder, failures)
     _print_tables(written.tables)
     say(f"written to {folder}: report.html, leaderboard.md, results.csv, figures/, runs/")
     return _say_left_out(written.left_out)

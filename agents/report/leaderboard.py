@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import baselines
 from agents.report.results import TARGET, Result, reached
-from agents.statistics import (
+from agents.report.statistics import (
     Groups,
     Statistic,
     performance_profile,

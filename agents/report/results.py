@@ -13,9 +13,8 @@ from typing import Any
 
 from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.experiment import MANIFEST, Run, code_version
-from agents.files import sha256
-from agents.policies import DESCRIPTION, WEIGHTS, load_policy
-from agents.runs import CURVE, RUN, digest
+from agents.policies import load_policy
+from agents.runs import CURVE, RUN, check_seal
 from baselines import Score
 from qc_gym.core.record import validated
 
@@ -113,20 +112,11 @@ def read_result(folder: str | Path) -> Result:
             raise ValueError(f"{CURVE} holds what is not a number")
         policy, _ = load_policy(folder)
         seconds, code = float(content["seconds"]), str(content["code"])
-        _check_digests(folder, content)  # last: what is wrong is told by its name where it can be
+        check_seal(folder)  # last: what is wrong is told by its name where it can be
         return Result(folder, run, version, code, score, seconds, curve, policy)
     except (AttributeError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
-
-
-def _check_digests(folder: Path, content: Mapping[str, Any]) -> None:
-    """Raise a ValueError unless the files of a run are those that its training wrote."""
-    if content["digest"] != digest(content):
-        raise ValueError(f"{RUN} is not what the training wrote; train it again")
-    for name in (CURVE, DESCRIPTION, WEIGHTS):
-        if content["files"][name] != sha256((folder / name).read_bytes()):
-            raise ValueError(f"{name} is not what the training wrote; train it again")
 
 
 def _check_score(score: Mapping[str, Any]) -> None:

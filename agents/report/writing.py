@@ -142,11 +142,11 @@ def _section(problem: Problem, group: Sequence[Result], left_out: dict[str, str]
     env_id, _, observation = problem
     env = gym.make(env_id, scenario=group[0].run.scenario, observation=observation)
     solution = baselines.solve(env)
-    departures: dict[str, Sequence[Disagreement]] = {}
+    sources: dict[str, Sequence[Disagreement]] = {}
     usable = []
     for result in group:
         try:
-            departures[result.title] = baselines.disagreements(env, result.policy, top=TOP)
+            sources[result.title] = baselines.disagreements(env, result.policy, top=TOP)
             usable.append(result)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
@@ -160,14 +160,14 @@ def _section(problem: Problem, group: Sequence[Result], left_out: dict[str, str]
     figures = {"learning_curves": learning_curves(group, goal)}
     worst = {result.title: result for result in _worst(group)}
     endless = [title for title, one in worst.items() if math.isinf(one.score["regret"])]
-    figures["disagreements"] = disagreement_bars({t: departures[t] for t in worst}, endless)
+    figures["disagreements"] = disagreement_bars({t: sources[t] for t in worst}, endless)
     figures |= baselines.figures(env, {result.title: result.policy for result in group})
     return Section(
         problem=problem,
         title=problem_title(problem),
         rows=[*map(run_row, group), *references],
         curves={result.title: result.curve for result in group},
-        disagreements=departures,
+        disagreements=sources,
         figures={name: png(figure) for name, figure in figures.items()},
         goal=goal,
     )

@@ -1,6 +1,6 @@
 """Assembly: the exact optimum on belief states, static policies, and the optimum in words."""
 
-from baselines.assembly.model import MAX_STATES, model
+from baselines.assembly.model import MAX_STATES, build_model
 from baselines.assembly.optimum import FAMILY, AssemblyOptimum, solve
 from baselines.assembly.static import StaticPolicy, enumerate_static, evaluate_static
 from baselines.assembly.static_search import (
@@ -18,9 +18,9 @@ __all__ = [
     "StaticPolicy",
     "always_inspect",
     "best_static",
+    "build_model",
     "enumerate_static",
     "evaluate_static",
-    "model",
     "myopic_actions",
     "never_inspect",
     "solve",

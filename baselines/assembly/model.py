@@ -26,7 +26,7 @@ AssemblyModel = TabularModel[AssemblyScenario]
 AssemblyPolicy = TabularPolicy[AssemblyScenario]
 
 
-def model(
+def build_model(
     scenario: AssemblyScenario, observation: str = "belief", max_states: int = MAX_STATES
 ) -> AssemblyModel:
     """Return the decision problem on the belief states that can be reached.
@@ -59,7 +59,7 @@ def model(
             break
         if capacity >= most:
             raise StateBudgetError(
-                f"scenario: a tree of {len(scenario.nodes)} nodes with max_blind_failures = "
+                f"scenario: a tree of {len(scenario.tree)} items with max_blind_failures = "
                 f"{scenario.max_blind_failures} has more than {most:,} belief states "
                 f"({count:,} were reached), of {per_state:,} bytes each (at most max_states = "
                 f"{max_states:,} and {MAX_BYTES / 1e9:.1f} GB); lower max_blind_failures, or take the "
@@ -76,11 +76,10 @@ def model(
 
 def _check_rates(scenario: AssemblyScenario) -> None:
     """Raise a ValueError if a new product is so seldom good that float64 cannot follow its making."""
-    rates = {name: node.defect_rate for name, node in scenario.nodes.items()}
-    good = math.prod(1.0 - rate for rate in rates.values())
+    good = math.prod(1.0 - item.defect_rate for item in scenario.tree.values())
     if good < _SURE:
-        worst = sorted(rates, key=lambda name: -rates[name])[:3]
-        named = ", ".join(f"nodes.{name}.defect_rate = {rates[name]!r}" for name in worst)
+        worst = sorted(scenario.tree.values(), key=lambda item: -item.defect_rate)[:3]
+        named = ", ".join(f"nodes.{item.node}.defect_rate = {item.defect_rate!r}" for item in worst)
         raise ValueError(
             f"{named}: a new product is good with probability {good:.3g}, untested; below "
             f"{_SURE:g} float64 cannot follow how many it takes"

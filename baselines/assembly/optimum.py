@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from baselines.assembly.model import model
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.assembly.model import build_model
 from baselines.assembly.plan import action_in_words, plan, state_in_words
 from baselines.assembly.reference import designs
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
+from baselines.core.solver import optimal_value
 from baselines.core.tabular import TabularOptimum
 from qc_gym.assembly.env import AssemblyEnv
 from qc_gym.assembly.scenario import AssemblyScenario
@@ -48,7 +52,12 @@ class AssemblyOptimum(TabularOptimum[AssemblyScenario]):
 
 def solve(scenario: AssemblyScenario, observation: str = "belief") -> AssemblyOptimum:
     """Return the optimum of an assembly tree."""
-    return AssemblyOptimum.of(model(scenario, observation))
+    return AssemblyOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(AssemblyEnv, solve)
+def values(scenarios: Sequence[AssemblyScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,)."""
+    return np.array([optimal_value(build_model(scenario)) for scenario in scenarios])
+
+
+FAMILY = Family(AssemblyEnv, solve, values)

@@ -42,7 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from qc_gym.assembly.scenario import AssemblyScenario, Node
+from qc_gym.assembly.scenario import AssemblyScenario, Item
 
 MAX_POLICIES = 2**22
 Floats = NDArray[np.float64]
@@ -132,7 +132,7 @@ def enumerate_static(
 
 def assemblies(scenario: AssemblyScenario) -> tuple[str, ...]:
     """Return the names of the assemblies in the order of ``scenario.order``."""
-    return tuple(name for name in scenario.order if scenario.nodes[name].children)
+    return tuple(name for name in scenario.order if scenario.tree[name].children)
 
 
 # --- laws --------------------------------------------------------------------------------------
@@ -275,13 +275,13 @@ def supply_afresh(grid: LawGrid, fresh: Floats, good: Floats) -> Supply:
     return Supply(fresh, good, fresh / good, mean, grid.geometric(good), unverified)
 
 
-def supply_of_part(grid: LawGrid, node: Node, count: int) -> Supply:
+def supply_of_part(grid: LawGrid, node: Item, count: int) -> Supply:
     """Return ``count`` equal ways to buy a part, not inspected when new."""
     ones = np.ones(count)
     return supply_afresh(grid, ones * node.make_cost, ones * (1.0 - node.defect_rate))
 
 
-def first_items(node: Node, children: Sequence[Supply]) -> tuple[Floats, Floats]:
+def first_items(node: Item, children: Sequence[Supply]) -> tuple[Floats, Floats]:
     """Return (F, g) of an assembly from those of its children."""
     fresh = sum((child.fresh for child in children), start=np.asarray(node.make_cost))
     good = np.full(fresh.shape, 1.0 - node.defect_rate)
@@ -291,7 +291,7 @@ def first_items(node: Node, children: Sequence[Supply]) -> tuple[Floats, Floats]
 
 
 def supply_by_dismantling(
-    grid: LawGrid, node: Node, children: Sequence[Supply], inspection_costs: Sequence[float]
+    grid: LawGrid, node: Item, children: Sequence[Supply], inspection_costs: Sequence[float]
 ) -> Supply:
     """Return the supply of an assembly that is dismantled when bad, not inspected when new."""
     q = node.defect_rate
@@ -317,7 +317,7 @@ def supply_by_dismantling(
 
 def profits_of(scenario: AssemblyScenario, made: Supply, is_inspected: Flags) -> Floats:
     """Return the expected profits of ways to make the product, (n,), in money."""
-    cost = scenario.nodes[scenario.order[-1]].inspection_cost
+    cost = scenario.tree[scenario.order[-1]].inspection_cost
     selling = np.where(is_inspected, cost * (made.mean + 1.0), scenario.return_loss * made.mean)
     return np.asarray(scenario.price - made.total - selling)
 
@@ -331,21 +331,21 @@ def _profits(
     rows: dict[str, NDArray[np.integer]] = {}  # the row of each policy in a node's supply
     is_exact = np.ones(len(inspect), np.bool_)
     for i, name in enumerate(scenario.order):
-        node = scenario.nodes[name]
+        node = scenario.tree[name]
         # A subtree's flags repeat from policy to policy: each combination is worked out once.
-        below = [rows.pop(child) for child in node.children or ()]
+        below = [rows.pop(child) for child in node.children]
         columns = [inspect[:, i].astype(np.int64), *below]
-        if node.children is not None:
+        if node.children:
             columns.append(dismantle[:, column[name]].astype(np.int64))
         code, some = _combinations(columns)
-        if node.children is None:
+        if not node.children:
             made = supply_of_part(grid, node, len(some))
         else:
             children = [
                 supplies.pop(child)[row[some]]
                 for child, row in zip(node.children, below, strict=True)
             ]
-            costs = [scenario.nodes[child].inspection_cost for child in node.children]
+            costs = [scenario.tree[child].inspection_cost for child in node.children]
             is_dismantled = dismantle[some, column[name]]
             if scenario.max_blind_failures == 0:
                 is_dismantled &= np.all([child.is_verified for child in children], axis=0)
@@ -358,7 +358,7 @@ def _profits(
 
 def _make(
     grid: LawGrid,
-    node: Node,
+    node: Item,
     children: Sequence[Supply],
     inspection_costs: Sequence[float],
     is_dismantled: Flags,

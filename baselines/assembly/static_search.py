@@ -42,7 +42,7 @@ from baselines.assembly.static import (
     supply_by_dismantling,
 )
 from qc_gym.assembly.dynamics import BAD, prob_bad
-from qc_gym.assembly.scenario import AssemblyScenario, Node
+from qc_gym.assembly.scenario import AssemblyScenario, Item
 
 Picks = NDArray[np.int64]
 
@@ -94,10 +94,8 @@ class _Search:
     """One pass over the tree, children first."""
 
     def __init__(self, scenario: AssemblyScenario, grid: LawGrid) -> None:
-        self.scenario, self.grid, self.nodes = scenario, grid, scenario.nodes
-        self.parents = {
-            child: name for name, node in self.nodes.items() for child in node.children or ()
-        }
+        self.scenario, self.grid, self.nodes = scenario, grid, scenario.tree
+        self.parents = {child: name for name, node in self.nodes.items() for child in node.children}
         self.least = _make_costs(scenario)
         self.kept: dict[str, tuple[_Ways, _Ways]] = {}  # for a scrapping and a dismantling parent
 
@@ -121,7 +119,7 @@ class _Search:
     def _ways(self, name: str) -> tuple[_Ways, _Ways]:
         """Return the ways with each bad one scrapped, and those with it dismantled, not inspected."""
         node = self.nodes[name]
-        children = [self.kept[child] for child in node.children or ()]
+        children = [self.kept[child] for child in node.children]
         picks, fresh, good = self._scrapping_picks(node)
         scrapped = _Ways(
             supply_afresh(self.grid, fresh, good), np.zeros(len(fresh), np.bool_), picks
@@ -137,16 +135,16 @@ class _Search:
             )
         picks = _product(sizes)
         supplies = [way[pick] for way, pick in zip(sets, picks.T, strict=True)]
-        costs = [self.nodes[child].inspection_cost for child in node.children or ()]
+        costs = [self.nodes[child].inspection_cost for child in node.children]
         supply = supply_by_dismantling(self.grid, node, supplies, costs)
         return scrapped, _Ways(supply, np.ones(len(picks), np.bool_), picks)
 
-    def _scrapping_picks(self, node: Node) -> tuple[Picks, Floats, Floats]:
+    def _scrapping_picks(self, node: Item) -> tuple[Picks, Floats, Floats]:
         """Return the useful choices of the children below a scrapping node, with their (F, g)."""
         picks = np.zeros((1, 0), np.int64)
         fresh, good = np.array([node.make_cost]), np.array([1.0 - node.defect_rate])
-        coming = sum(self.least[child] for child in node.children or ())
-        for child in node.children or ():
+        coming = sum(self.least[child] for child in node.children)
+        for child in node.children:
             supply = self.kept[child][0].supply
             coming -= self.least[child]
             old, new = _product([len(fresh), len(supply.fresh)]).T
@@ -164,7 +162,7 @@ class _Search:
         inspected = ways.supply.inspected(cost, np.ones(len(ways.dismantle), np.bool_))
         best = np.array([inspected.total.argmin()])
         verified = _Ways(inspected[best], ways.dismantle[best], ways.picks[best])
-        others = parent.make_cost + sum(self.least[child] for child in parent.children or ())
+        others = parent.make_cost + sum(self.least[child] for child in parent.children)
         first = _join(verified, scrapped)
         rows = _least_ratios(first.supply.fresh, first.supply.good, others - self.least[name])
         if self.scenario.max_blind_failures == 0:
@@ -199,8 +197,8 @@ def _make_costs(scenario: AssemblyScenario) -> dict[str, float]:
     """Return what a new one of each node costs at least: all that is bought and built in it."""
     costs: dict[str, float] = {}
     for name in scenario.order:
-        node = scenario.nodes[name]
-        costs[name] = node.make_cost + sum(costs[child] for child in node.children or ())
+        node = scenario.tree[name]
+        costs[name] = node.make_cost + sum(costs[child] for child in node.children)
     return costs
 
 
@@ -282,9 +280,7 @@ def static_actions(
     if model.scenario != scenario:
         raise ValueError("model: it is one of another scenario")
     for name, is_dismantled in policy.dismantle.items():
-        blind = [
-            child for child in scenario.nodes[name].children or () if not policy.inspect[child]
-        ]
+        blind = [child for child in scenario.tree[name].children if not policy.inspect[child]]
         if is_dismantled and len(blind) > 1 and scenario.max_blind_failures > 0:
             raise ValueError(
                 f"policy: {name!r} is dismantled and its children {', '.join(map(repr, blind))} are "

@@ -182,6 +182,7 @@ def simulate(policy: TabularPolicy[Scenario], episodes: int, seed: int) -> Simul
     lengths = np.empty(episodes, np.int64)
     missing = model.kernel.roll_out(
         model.record,
+        model.scenario.table(),
         np.zeros(1, model.kernel.state_dtype),
         streams(np.random.default_rng(seed), 1),
         model.observation == "outcome",

@@ -20,6 +20,8 @@ from baselines.core.process import DecisionProcess
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Scenario
 
+ROUNDING = 2.0**-22
+"""Observations that are no further apart, in [0, 1] and float32, are the same but for rounding."""
 ScenarioT_co = TypeVar("ScenarioT_co", bound=Scenario, covariant=True)
 
 
@@ -56,7 +58,7 @@ class TabularModel(DecisionProcess, Generic[ScenarioT_co]):
     @cached_property
     def _description(self) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
         observations, allowed, keys = self.kernel.describe(
-            self.record, self.states, self.observation
+            self.record, self.states, self.observation, self.scenario.table()
         )
         if not np.array_equal(allowed, self.allowed):
             raise ValueError("the model's allowed actions are not those of the environment")
@@ -99,16 +101,22 @@ class TabularModel(DecisionProcess, Generic[ScenarioT_co]):
         found = np.searchsorted(hashes, hash_rows(observations))
         rows = order[np.minimum(found, self.num_states - 1)]
         wrong = np.any(self.observations[rows] != observations, axis=1)
-        if wrong.any():
-            raise ValueError(
-                f"observation {observations[wrong.argmax()]} is not one that this scenario shows; "
-                "was the policy made for another scenario?"
-            )
+        for i in np.flatnonzero(wrong):
+            # One looked up in a table and one computed may differ in their last bits.
+            apart = np.abs(self.observations - observations[i]).max(axis=1)
+            rows[i] = apart.argmin()
+            if not apart[rows[i]] <= ROUNDING:
+                raise ValueError(
+                    f"observation {observations[i]} is not one that this scenario shows; was the "
+                    "policy made for another scenario?"
+                )
         return rows
 
     def rows_of_states(self, states: NDArray[np.void]) -> NDArray[np.int64]:
         """Return the rows of the given states of the environment, records (B,) → (B,)."""
-        _, _, keys = self.kernel.describe(self.record, states, self.observation)
+        _, _, keys = self.kernel.describe(
+            self.record, states, self.observation, self.scenario.table()
+        )
         rows = np.minimum(np.searchsorted(self.keys, keys), self.num_states - 1)
         if not np.array_equal(self.keys[rows], keys):
             raise ValueError("the environment is in a state that the model does not hold")

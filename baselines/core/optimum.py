@@ -9,16 +9,17 @@ family adds.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.certificate import Certificate
+from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement
 from baselines.core.model import ScenarioT_co
-from baselines.core.plan import Plan
+from baselines.core.plan import Fact, Plan, render_card
 from baselines.core.references import References
 from baselines.core.scoring import Worth
 from qc_gym.core.policy import DesignedPolicy, Player
@@ -94,7 +95,7 @@ class Optimum(ABC, Generic[ScenarioT_co]):
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy from the optimum, the worst first.
+        """Return the costliest disagreements of a policy from the optimum, the worst first.
 
         Parameters
         ----------
@@ -105,6 +106,40 @@ class Optimum(ABC, Generic[ScenarioT_co]):
             For that simulation.
         top
             How many at most.
+        """
+
+    @property
+    @abstractmethod
+    def resolution(self) -> float:
+        """The money by which two actions must differ to be told apart."""
+
+    @abstractmethod
+    def decisions(self, least: float) -> Sequence[Decision]:
+        """Return what is decided in the states that optimal play comes to ``least`` times or more."""
+
+    @abstractmethod
+    def same_decision(self, state: Hashable, home: Self) -> Decision | None:
+        """Return what is decided in the state that ``home``, a like scenario's optimum, knows as ``state``.
+
+        None where the scenario has no such state, or no choice in it.
+        """
+
+    @abstractmethod
+    def describe_state(self, state: Any) -> str:
+        """Return a state in words."""
+
+    @abstractmethod
+    def describe_action(self, state: Any, action: int) -> str:
+        """Return what an action does in a state, in words."""
+
+    @abstractmethod
+    def carried(self, policy: DesignedPolicy) -> DesignedPolicy:
+        """Return a policy that was made for another scenario as it plays in this one.
+
+        Raises
+        ------
+        NoPlanError
+            It does not say what to do here; the reason.
         """
 
     @abstractmethod
@@ -132,3 +167,13 @@ class Optimum(ABC, Generic[ScenarioT_co]):
             f"{type(self).__name__}(value={self.value!r}, lower={self.lower!r}, "
             f"upper={self.upper!r}, {self.observation!r})"
         )
+
+    def _repr_html_(self) -> str:
+        width = Fact("certified to within", f"{self.upper - self.lower:.1e}", "money")
+        facts = [
+            Fact("optimal value", self.value, "money an episode"),
+            *([width] if self.lower < self.upper else []),
+            Fact("value of random play", self.random_value, "money an episode"),
+            Fact("Bellman residual", f"{self.certificate.bellman_residual:.1e}", "money"),
+        ]
+        return render_card(f"{type(self).__name__}, {self.observation} observations", facts)

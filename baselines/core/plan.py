@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import resources
 from typing import Any
@@ -89,32 +89,41 @@ class Plan:
     def json(self) -> str:
         """Return everything as JSON, numbers in full; what JSON cannot hold (inf) as text."""
         content = {**asdict(self), "columns": dict(self.columns), "scenario": dict(self.scenario)}
-        return json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
+        return json.dumps(finite(content), indent=2, ensure_ascii=False) + "\n"
 
     def html(self) -> str:
         """Return a self-contained page to print, which asks nothing of any network."""
-        return self._rendered("page")
+        return self._rendered(whole=True)
 
     def _repr_html_(self) -> str:
-        return self._rendered("card")
+        return self._rendered(whole=False)
 
-    def _rendered(self, part: str) -> str:
-        source = resources.files("baselines.core").joinpath("plan.html").read_text("utf-8")
-        template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-            source
-        )
-        facts = [(fact.name, in_words(fact)) for fact in self.facts]
-        cells = [self._cells(row) for row in self.rows]
-        numeric = [
-            all(isinstance(row[name], int | float | None) for row in self.rows)
-            for name in self.columns
-        ]
-        return template.render(
-            plan=self, facts=facts, cells=cells, numeric=numeric, whole=part == "page"
+    def _rendered(self, whole: bool) -> str:
+        return render_card(
+            self.title,
+            self.facts,
+            whole=whole,
+            guidance=self.guidance,
+            columns=self.columns,
+            cells=[self._cells(row) for row in self.rows],
+            numeric=[
+                all(isinstance(row[name], int | float | None) for row in self.rows)
+                for name in self.columns
+            ],
         )
 
     def _cells(self, row: Mapping[str, Any]) -> list[str]:
         return [shown(row[name]) for name in self.columns]
+
+
+def render_card(title: str, facts: Sequence[Fact], whole: bool = False, **table: Any) -> str:
+    """Return facts, and the table of a plan if there is one, as HTML: a part of a page, or all of one."""
+    source = resources.files("baselines.core").joinpath("plan.html").read_text("utf-8")
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        source
+    )
+    words = [(fact.name, in_words(fact)) for fact in facts]
+    return template.render(title=title, facts=words, whole=whole, **table)
 
 
 def in_words(fact: Fact) -> str:
@@ -144,11 +153,12 @@ def _aligned(names: list[str], cells: list[list[str]]) -> list[str]:
     ]
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """Return content with the numbers that JSON does not have as text."""
     if isinstance(content, Mapping):
-        return {str(name): _finite(value) for name, value in content.items()}
+        return {str(name): finite(value) for name, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     if isinstance(content, float) and not math.isfinite(content):
         return str(content)
     return content

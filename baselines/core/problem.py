@@ -21,9 +21,11 @@ from gymnasium import wrappers
 from gymnasium.wrappers import vector as vector_wrappers
 from numpy.typing import NDArray
 
-from baselines.core.family import Family, family_of, optimum_of
+from baselines.core.family import Family, family_named, family_of, optimum_of
 from baselines.core.optimum import Optimum
 from baselines.core.rule import Rule
+from baselines.core.scoring import Worth, worth_by_simulation
+from baselines.core.stage import worth_on_stage
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import close_names
 from qc_gym.core.policy import Lens, Player, feature_lens
@@ -36,6 +38,8 @@ _WANTED = (
     "env = {!r}: an environment of qc_gym is needed, or the id of one, for instance "
     "gymnasium.make('qc_gym/SequentialSampling-v0')"
 )
+_ARENA = 256
+"""Sub-environments in which policies are simulated, at most."""
 _TRANSPARENT = (
     wrappers.OrderEnforcing,
     wrappers.PassiveEnvChecker,
@@ -77,6 +81,8 @@ class Problem:
         The wrapped environment, where it must be played itself; None where lenses tell all.
     normalises
         Whether a wrapper of stable-baselines3 normalises what is seen.
+    scenarios
+        The range that the scenario was drawn from, which observations tell; None where there is none.
     """
 
     env_type: type[QCEnv]
@@ -87,6 +93,7 @@ class Problem:
     limit: int | None = None
     stage: gym.Env[Any, Any] | None = None
     normalises: bool = False
+    scenarios: ScenarioRange | None = None
 
     @property
     def family(self) -> Family[Scenario]:
@@ -108,11 +115,11 @@ class Problem:
         """
         if isinstance(policy, Rule):
             policy = policy.policy(self.optimum)
-        lenses = [] if self.stage is not None else list(self.lenses)
+        lenses = [] if self.stage is not None else self._all_lenses()
         own = None if self.normalises else _own_normalisation(policy)
         if own is not None:
             lenses.append(own)
-        elif not self.lenses and self.stage is None:
+        elif not lenses and self.stage is None:
             _warn_of_training_wrappers(policy)
         num_actions = self.scenario.kernel.num_actions
         actions = None if self.stage is not None else self.actions
@@ -120,15 +127,49 @@ class Problem:
         _check_shape(policy, self._shown() if own is None else own(self._shown()))
         return player
 
+    def worth(self, player: Player, episodes: int, seed: int) -> Worth:
+        """Return what a policy loses, computed where it can be and else from simulated episodes."""
+        optimum = self.optimum
+        if self.stage is not None:
+            return worth_on_stage(optimum, player, self.stage, episodes, seed)
+        computed = optimum.evaluate(player)
+        return computed or worth_by_simulation(
+            optimum.gaps, optimum.stakes, player, self.arena(episodes), episodes, seed
+        )
+
+    def arena(self, episodes: int) -> QCVectorEnv:
+        """Return the vector environment in which so many episodes are simulated."""
+        return self.family.arena(min(episodes, _ARENA), self.scenario, self.observation)
+
+    def without_stage(self) -> Problem:
+        """Return it, unless the wrapped environment itself would have to be played.
+
+        Raises
+        ------
+        TypeError
+            It would.
+        """
+        if self.stage is not None:
+            raise TypeError(
+                f"env = {self.stage!r}: behind its wrappers a policy is no map over the states; "
+                "score() plays it"
+            )
+        return self
+
     def _shown(self) -> NDArray[Any]:
         """Return an observation as the wrappers show it, (1, size)."""
         if self.stage is not None:
             return np.zeros((1, *(self.stage.observation_space.shape or ())), np.float32)
         size = self.scenario.kernel.observation_size(self.observation)
         shown: NDArray[Any] = np.zeros((1, size), np.float32)
-        for lens in self.lenses:
+        for lens in self._all_lenses():
             shown = lens(shown)
         return shown
+
+    def _all_lenses(self) -> list[Lens]:
+        if self.scenarios is None:
+            return list(self.lenses)
+        return [feature_lens(self.scenarios.features(self.scenario)), *self.lenses]
 
 
 def problem_of(env: Any, scenario: Any = None, observation: str | None = None) -> Problem:
@@ -150,7 +191,7 @@ def problem_of(env: Any, scenario: Any = None, observation: str | None = None) -
     if isinstance(inner, QCEnv):
         problem = Problem(type(inner), inner.scenario, inner.observation)
         if isinstance(inner.scenarios, ScenarioRange):
-            problem.lenses.append(feature_lens(inner.scenarios.features(inner.scenario)))
+            problem.scenarios = inner.scenarios
         layers = [*_layers(env, inner), *outer]
     elif isinstance(inner, QCVectorEnv):
         problem = _of_vector(inner)
@@ -162,12 +203,29 @@ def problem_of(env: Any, scenario: Any = None, observation: str | None = None) -
     return problem
 
 
-def _made(env_id: str, scenario: Any, observation: str) -> gym.Env[Any, Any]:
-    module, _, name = env_id.rpartition(":")
+def env_type_of(env_id: str) -> type[QCEnv]:
+    """Return the environment of an id.
+
+    Raises
+    ------
+    TypeError
+        Not the id of an environment of ``qc_gym``.
+    """
+    return family_named(ENVIRONMENTS[_registered(env_id)].family).environment
+
+
+def _registered(env_id: str) -> str:
+    """Return an id without the module that registers it, which is imported."""
+    module, _, name = env_id.rpartition(":") if isinstance(env_id, str) else ("", "", env_id)
     if module:
         importlib.import_module(module)
     if name not in ENVIRONMENTS:
-        raise TypeError(f"{_WANTED.format(env_id)}; {close_names(name, list(ENVIRONMENTS))}")
+        raise TypeError(f"{_WANTED.format(env_id)}; {close_names(str(name), list(ENVIRONMENTS))}")
+    return name
+
+
+def _made(env_id: str, scenario: Any, observation: str) -> gym.Env[Any, Any]:
+    name = _registered(env_id)
     return gym.make(name, scenario=scenario, observation=observation, disable_env_checker=True)
 
 

@@ -18,6 +18,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from baselines.core.certificate import OracleError, rounding
+from baselines.core.plan import Fact, render_card
 from qc_gym.core.policy import Player
 from qc_gym.core.vector import QCVectorEnv
 
@@ -54,6 +55,20 @@ class Score:
     exact: bool
     expected_length: float
     tolerance: float = 0.0
+
+    def _repr_html_(self) -> str:
+        facts = [
+            Fact("regret", self.regret, "money an episode"),
+            Fact("normalised score", self.normalised),
+            Fact("value", self.value, "money an episode"),
+            Fact("optimum", self.optimum, "money an episode"),
+            Fact("decisions in an episode", self.expected_length, "on average"),
+        ]
+        if not self.exact:
+            facts.append(Fact("standard error", self.stderr, "money"))
+        elif self.tolerance:
+            facts.append(Fact("tolerance", self.tolerance, "money"))
+        return render_card("Score, computed" if self.exact else "Score, simulated", facts)
 
 
 class Worth(NamedTuple):

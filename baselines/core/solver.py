@@ -26,6 +26,9 @@ _ENDING = 1e-12
 """Least probability of ending that is told from the rounding of a sum of probabilities."""
 _SWEEPS = 300
 """Sweeps of value iteration before policies are valued exactly."""
+_DENSE, _ACCURATE = 200, 1e-12
+"""Most states for which a dense linear system is quicker, and the relative error of its value."""
+_ROUNDING = 2.0**-50
 _TIE = 2.0**-80
 """Difference of two action values, relative to their terms, below which it is rounding."""
 
@@ -129,6 +132,27 @@ def solve(model: DecisionProcess) -> Solution:
         actions=actions,
         losses=losses,
     )
+
+
+def optimal_value(model: DecisionProcess) -> float:
+    """Return the optimal value alone: of a small model with cycles in a tenth of the time of :func:`solve`.
+
+    Raises
+    ------
+    ImproperPolicyError, PrecisionError
+        As :func:`solve`.
+    """
+    if not model.is_ordered and model.num_states <= _DENSE:
+        try:
+            values, error = _dense_policy_iteration(
+                model.rewards, model.allowed, model.first, model.successors, model.probabilities
+            )
+        except np.linalg.LinAlgError:  # a policy on the way that never ends
+            return solve(model).value
+        value = float(model.initial_probabilities @ values[model.initial_states])
+        if error <= _ACCURATE * abs(value):
+            return value + 0.0
+    return solve(model).value
 
 
 def evaluate(
@@ -285,6 +309,53 @@ def _policy_iteration(
             gains[model.allowed & (gains > 0.0)] = 0.0
             return upper[rows, actions], upper, actions, 0.0 - gains
         actions = following
+
+
+@njit(cache=True, error_model="numpy")
+def _dense_policy_iteration(rewards, allowed, first, successors, probabilities):  # type: ignore[no-untyped-def]
+    """Return the values (S,) of a small model, and a bound on their error; inf where it has none.
+
+    The error is that of the linear system, rounding of the largest reward at each of the visits to come
+    and to whatever comes before them, and that of gains too small to be told from rounding.
+    """
+    num_states, num_actions = rewards.shape
+    values, actions = np.zeros(num_states), np.zeros(num_states, np.int64)
+    _iterate_values(
+        rewards, allowed, first, successors, probabilities, np.arange(num_states), values, _SWEEPS
+    )
+    right = np.full((num_states, 2), np.inf)
+    for turn in range(num_states + 10):
+        size, moved = 1e-300, False
+        for s in range(num_states):
+            here = -np.inf
+            best, choice = -np.inf, 0
+            for a in range(num_actions):
+                if allowed[s, a]:
+                    pair = s * num_actions + a
+                    total = rewards[s, a]
+                    for k in range(first[pair], first[pair + 1]):
+                        total += probabilities[k] * values[successors[k]]
+                    if total > best:
+                        best, choice = total, a
+                    if a == actions[s]:
+                        here = total
+            size = max(size, abs(best))
+            if best > here + _ROUNDING * size:
+                actions[s], moved = choice, True
+        if turn and not moved:
+            visits = right[:, 1].max()
+            return values, _ROUNDING * visits * (visits * np.abs(rewards).max() + size)
+        system = np.eye(num_states)
+        for s in range(num_states):
+            pair = s * num_actions + actions[s]
+            right[s, 0], right[s, 1] = rewards[s, actions[s]], 1.0
+            for k in range(first[pair], first[pair + 1]):
+                system[s, successors[k]] -= probabilities[k]
+        right[:] = np.linalg.solve(system, right)
+        values[:] = right[:, 0]
+        if not right[:, 1].min() >= 1.0 - 1e-9:
+            break  # not certain to end, or not so that float64 can tell
+    return values, np.inf
 
 
 def _proper_start(model: DecisionProcess) -> NDArray[np.int64]:

@@ -13,15 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.certificate import Certificate, OracleError, confirmed, rounding, simulate
+from baselines.core.correspondence import counterparts
+from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement, largest_terms, simulated_flow
 from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.optimum import Optimum
 from baselines.core.policy import TabularPolicy, constant_policy, tabulate, uniform_policy
-from baselines.core.references import Reference, References
+from baselines.core.references import NoPlanError, Reference, References
 from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
 from qc_gym.core.fields import money_in
-from qc_gym.core.policy import Player
+from qc_gym.core.policy import DesignedPolicy, Player
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -171,7 +173,7 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy from the optimum, the worst first."""
+        """Return the costliest disagreements of a policy from the optimum, the worst first."""
         table = tabulate(player, self.model)
         if table is None:
             flow = simulated_flow(self.model, player, arena, episodes, seed)
@@ -190,6 +192,63 @@ class TabularOptimum(Optimum[ScenarioT_co]):
             )
             for row, action, occupancy, gap, share in largest_terms(flow, self.solution.gaps(), top)
         ]
+
+    @property
+    def resolution(self) -> float:
+        """The money by which two actions must differ to be told apart."""
+        # Where optimal play moves no money, what cancels still rounds.
+        return rounding(self.stakes + 1e-3 * self.span)
+
+    @property
+    def visits(self) -> NDArray[np.float64]:
+        """How often optimal play comes to each state, or to one that a family counts as the same, (S,)."""
+        return self.evaluation.occupancy
+
+    def decisions(self, least: float) -> list[Decision]:
+        """Return what is decided in the states that optimal play comes to ``least`` times or more."""
+        chosen = (self.visits >= least) & (self.model.allowed.sum(axis=1) > 1)
+        return [self._decision(row) for row in np.flatnonzero(chosen).tolist()]
+
+    def same_decision(self, state: Any, home: Self) -> Decision | None:
+        """Return what is decided in the state that is row ``state`` of the tables of ``home``."""
+        row = int(counterparts(home.model, self.model)[state])
+        return None if row < 0 or self.model.allowed[row].sum() < 2 else self._decision(row)
+
+    def _decision(self, row: int) -> Decision:
+        allowed = self.model.allowed[row]
+        gaps = self.solution.gaps_at(np.full(allowed.size, row), np.arange(allowed.size))
+        losses = np.where(allowed, gaps, np.inf)
+        return Decision(
+            state=row,
+            action=int(self.solution.actions[row]),
+            equals=frozenset(np.flatnonzero(losses <= self.resolution).tolist()),
+            occupancy=float(self.visits[row]),
+            loss=lambda action: float(losses[action]) if action < losses.size else math.inf,
+        )
+
+    def carried(self, policy: DesignedPolicy) -> DesignedPolicy:
+        """Return a table as it plays here: the same actions after the same actions and results.
+
+        Raises
+        ------
+        NoPlanError
+            It comes to a state of which it knows nothing.
+        """
+        if not isinstance(policy, TabularPolicy) or policy.model is self.model:
+            return policy
+        rows = counterparts(self.model, policy.model)
+        table, common = np.zeros_like(self.model.rewards), policy.probabilities.shape[1]
+        common = min(common, self.model.num_actions)
+        table[:, :common] = policy.probabilities[rows, :common]
+        unknown = (rows < 0) | (table.sum(axis=1) < 1.0 - rounding(1.0))
+        if unknown.any():
+            # Any actions, to see whether it comes there.
+            table[unknown] = uniform_policy(self.model).probabilities[unknown]
+            reached = unknown & (evaluate(self.model, table).occupancy > 0.0)
+            if reached.any():
+                where = self.describe_state(int(reached.argmax()))
+                raise NoPlanError(f"made for another scenario, it does not say what to do: {where}")
+        return TabularPolicy.of(self.model, table).described(policy.description, policy.design)
 
     def references(self) -> References:
         """Return ``random``, ``best_constant`` and those of the family."""

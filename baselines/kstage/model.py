@@ -18,7 +18,7 @@ KStageModel = TabularModel[KStageScenario]
 KStagePolicy = TabularPolicy[KStageScenario]
 
 
-def model(scenario: KStageScenario, observation: str = "belief") -> KStageModel:
+def build_model(scenario: KStageScenario, observation: str = "belief") -> KStageModel:
     """Return the decision problem: one state, in which K is decided."""
     choices = scenario.max_stages + 1
     return TabularModel(

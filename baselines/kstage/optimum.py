@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.tabular import TabularOptimum
-from baselines.kstage.model import model
+from baselines.kstage.model import build_model
 from baselines.kstage.plan import plan
 from baselines.kstage.reference import designs, in_words
 from qc_gym.core.policy import Player
@@ -48,7 +51,13 @@ class KStageOptimum(TabularOptimum[KStageScenario]):
 
 def solve(scenario: KStageScenario, observation: str = "belief") -> KStageOptimum:
     """Return the optimum of K-stage inspection."""
-    return KStageOptimum.of(model(scenario, observation))
+    return KStageOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(KStageEnv, solve)
+def values(scenarios: Sequence[KStageScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,)."""
+    costs = [scenario.costs(scenario.fraction_defective).min() for scenario in scenarios]
+    return 0.0 - np.array(costs)
+
+
+FAMILY = Family(KStageEnv, solve, values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from baselines.core.model import TabularModel
@@ -16,7 +17,7 @@ ControlModel = TabularModel[KStageControlScenario]
 ControlPolicy = TabularPolicy[KStageControlScenario]
 
 
-def model(scenario: KStageControlScenario, observation: str = "belief") -> ControlModel:
+def build_model(scenario: KStageControlScenario, observation: str = "belief") -> ControlModel:
     """Return the decision problem: its states are (day, level, yesterday's K), the last fastest."""
     days, levels, choices = scenario.days, len(scenario.levels), scenario.max_stages + 1
     num_states = days * levels * choices
@@ -62,3 +63,33 @@ def _states(kernel: Kernel, days: int, levels: int, choices: int) -> NDArray[np.
     day, level, stages = np.indices((days, levels, choices))
     states["day"], states["level"], states["stages"] = day.ravel(), level.ravel(), stages.ravel()
     return states
+
+
+def optimal_value(scenario: KStageControlScenario) -> float:
+    """Return the optimal expected return in money, without the tables of every day."""
+    costs = daily_costs(scenario)
+    value = _backwards(costs, np.array(scenario.transition_matrix), scenario.days)
+    return 0.0 - float(value[scenario.initial_level, scenario.initial_stages])
+
+
+@njit(cache=True, error_model="numpy")
+def _backwards(costs, transition, days):  # type: ignore[no-untyped-def]
+    """Return the least cost of so many days, (levels, yesterday's K)."""
+    levels, choices = costs.shape[:2]
+    to_come, now = np.zeros((levels, choices)), np.empty((levels, choices))
+    ahead = np.zeros((levels, choices))
+    for _ in range(days):
+        for level in range(levels):
+            for before in range(choices):
+                least = np.inf
+                for stages in range(choices):
+                    least = min(least, costs[level, before, stages] + ahead[level, stages])
+                now[level, before] = least
+        to_come[:] = now
+        for level in range(levels):
+            for stages in range(choices):
+                expected = 0.0
+                for following in range(levels):
+                    expected += transition[level, following] * to_come[following, stages]
+                ahead[level, stages] = expected
+    return to_come

@@ -1,7 +1,7 @@
 """Inspect or stop: the optimum between certified bounds, exact scores, the policies of the paper."""
 
-from baselines.lot.bracket import Bracket, BracketError, bracket
-from baselines.lot.departures import departures
+from baselines.lot.bracket import Bracket, BracketError, find_bracket
+from baselines.lot.disagreements import find_disagreements
 from baselines.lot.paper import LastResult, PaperAlgorithm, averaged_beliefs
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.reference import best_size, lemma_1
@@ -20,8 +20,8 @@ __all__ = [
     "PaperAlgorithm",
     "averaged_beliefs",
     "best_size",
-    "bracket",
-    "departures",
+    "find_bracket",
+    "find_disagreements",
     "lemma_1",
     "lot_of",
     "lot_policy",

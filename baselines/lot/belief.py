@@ -6,50 +6,73 @@ The belief b is the probability that the next unit was produced in control, give
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, eq=False)
-class Lot:
-    """A lot to be inspected, as plain numbers.
+class Lot(NamedTuple):
+    """A lot to be inspected, as plain numbers: what the compiled functions take.
 
     Attributes
     ----------
-    size, demand
-        Units in the lot, and conforming units wanted of it; demand ≤ size (what a lot can never meet
-        is a constant cost that the caller adds).
+    demand
+        Conforming units wanted of it, at most its size (what a lot can never meet is a constant cost
+        that the caller adds).
     stay
         float64 (size,): P(unit n + 1 in control | unit n in control) = F(n + 1)/F(n), n = 0, 1, …;
         ``stay[0]`` is the first belief.
     yield_in, yield_out
-        P(conforming) in control and out of control.
+        P(judged conforming) in control and out of control.
+    missed_in, missed_out
+        What a unit inspected in control and out of control costs, on average, by being delivered
+        nonconforming, in money.
     inspection_cost, shortage_cost
         Money per unit inspected, and per unit of unmet demand.
     """
 
-    size: int
     demand: int
     stay: NDArray[np.float64]
     yield_in: float
     yield_out: float
+    missed_in: float
+    missed_out: float
     inspection_cost: float
     shortage_cost: float
 
     @property
-    def numbers(self) -> tuple[NDArray[np.float64], int, float, float, float, float]:
-        """The lot as the compiled functions take it."""
-        return (
-            self.stay,
-            self.demand,
-            self.yield_in,
-            self.yield_out,
-            self.inspection_cost,
-            self.shortage_cost,
-        )
+    def size(self) -> int:
+        """Units in the lot."""
+        return len(self.stay)
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def chances(lot, conforming):  # type: ignore[no-untyped-def]
+    """Return P(the next unit is judged so | it is in, out of control)."""
+    if conforming:
+        return lot.yield_in, lot.yield_out
+    return 1.0 - lot.yield_in, 1.0 - lot.yield_out
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def prospect(lot, belief):  # type: ignore[no-untyped-def]
+    """Return P(the next unit is judged conforming) at a belief."""
+    return belief * lot.yield_in + (1.0 - belief) * lot.yield_out
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def cost_of_inspecting(lot, belief):  # type: ignore[no-untyped-def]
+    """Return what the next unit costs at a belief: inspection, and delivering it nonconforming."""
+    return lot.inspection_cost + (belief * lot.missed_in + (1.0 - belief) * lot.missed_out)
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def spent(lot, outside, inside):  # type: ignore[no-untyped-def]
+    """Return the same of a unit that is out of and in control with these probabilities."""
+    missed = inside * lot.missed_in + outside * lot.missed_out
+    return (outside + inside) * lot.inspection_cost + missed
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -63,13 +86,14 @@ def update(belief, chance_in, chance_out, stay):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def reach(stay, demand, yield_in, yield_out):  # type: ignore[no-untyped-def]
+def reach(lot):  # type: ignore[no-untyped-def]
     """Return where inspection can come to: lowest and highest belief, and probability, of each (n, d).
 
     All three (size, demand + 1), for inspecting every unit; demand above the units left counts as
     those units (it can never be met, and changes no decision). Where nothing comes, the lowest
     belief is above the highest.
     """
+    stay, demand = lot.stay, lot.demand
     size = len(stay)
     low = np.full((size, demand + 1), 2.0)
     high = np.full((size, demand + 1), -1.0)
@@ -82,8 +106,7 @@ def reach(stay, demand, yield_in, yield_out):  # type: ignore[no-untyped-def]
                 continue
             for conforming in range(2):
                 to = min(d - conforming, size - n - 1)
-                chance_in = yield_in if conforming else 1.0 - yield_in
-                chance_out = yield_out if conforming else 1.0 - yield_out
+                chance_in, chance_out = chances(lot, conforming)
                 inside = chance[n, d, 0] * chance_in
                 chance[n + 1, to, 0] += inside * stay[n + 1]
                 chance[n + 1, to, 1] += inside * (1.0 - stay[n + 1])

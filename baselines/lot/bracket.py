@@ -23,12 +23,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from baselines.lot.belief import Lot, reach, update
+from baselines.lot.belief import Lot, chances, cost_of_inspecting, reach, update
 
 RELATIVE_WIDTH = 1e-8
 """Width of the bracket at the first belief, as a share of the value, at most."""
@@ -46,6 +47,25 @@ class BracketError(ArithmeticError):
     """A bracket that cannot be narrowed as far as it should be."""
 
 
+class Points(NamedTuple):
+    """Where the bounds are held: what the compiled functions take.
+
+    Attributes
+    ----------
+    begin, number
+        int64 (size, demand + 1): the points of (n, d) are ``begin`` to ``begin + number`` below.
+    grid, lower, inside, outside
+        float64 (points,): belief, lower bound there, and the line above V that is best there.
+    """
+
+    begin: NDArray[np.int64]
+    number: NDArray[np.int64]
+    grid: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    inside: NDArray[np.float64]
+    outside: NDArray[np.float64]
+
+
 @dataclass(frozen=True, eq=False)
 class Bracket:
     """Bounds on the least cost of inspecting a lot, from every (n, d) and belief.
@@ -54,24 +74,12 @@ class Bracket:
     ----------
     lot
         The lot.
-    begin, count
-        int64 (size, demand + 1): the points of (n, d) are ``begin`` to ``begin + count`` below.
-    grid, lower, inside, outside
-        float64 (points,): belief, lower bound there, and the line above V that is best there.
+    points
+        Where they are held.
     """
 
     lot: Lot
-    begin: NDArray[np.int64]
-    count: NDArray[np.int64]
-    grid: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    inside: NDArray[np.float64]
-    outside: NDArray[np.float64]
-
-    @property
-    def tables(self) -> tuple[NDArray[np.int64] | NDArray[np.float64], ...]:
-        """The arrays as the compiled functions take them."""
-        return self.begin, self.count, self.grid, self.lower, self.inside, self.outside
+    points: Points
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -94,7 +102,7 @@ class Bracket:
         lot = self.lot
         if lot.size == 0:
             return 0.0, 0.0
-        lower, inside, outside = _look_up(0, lot.demand, float(lot.stay[0]), *self.tables)
+        lower, inside, outside = _look_up(0, lot.demand, float(lot.stay[0]), self.points)
         upper = float(lot.stay[0]) * inside + (1.0 - float(lot.stay[0])) * outside
         return min(lower, upper), max(lower, upper)
 
@@ -106,7 +114,7 @@ class Bracket:
         where inspecting is never right; NaN where no results lead (a demand above the units left
         counts as these units).
         """
-        return np.stack([_thresholds(of, *self.lot.numbers, *self.tables) for of in (0, 1)])
+        return np.stack([_thresholds(of, self.lot, self.points) for of in (0, 1)])
 
     def action_costs(
         self, n: NDArray[np.int64], d: NDArray[np.int64], belief: NDArray[np.float64]
@@ -120,11 +128,11 @@ class Bracket:
             the belief, in [0, 1].
         """
         costs = np.empty((len(n), 2, 2))
-        _action_costs(n, d, belief, costs, *self.lot.numbers, *self.tables)
+        _action_costs(n, d, belief, costs, self.lot, self.points)
         return costs
 
 
-def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
+def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     """Return bounds on the least cost of inspecting a lot, at most ``relative_width`` of it apart.
 
     Where that cost is less than a ten-thousandth of what losing the whole demand costs, the
@@ -141,16 +149,15 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
         raise ValueError(f"relative_width = {relative_width!r}: a positive number is needed")
     if lot.size == 0:
         none = np.zeros((0, 1), np.int64)
-        return Bracket(lot, none, none, *np.zeros((4, 0)))
-    low, high, chance = reach(*lot.numbers[:4])
+        return Bracket(lot, Points(none, none, *np.zeros((4, 0))))
+    low, high, chance = reach(lot)
     # The least points for a given width, if V is equally curved everywhere: errors are weighted by
     # the probability of coming there, at most that of coming there when every unit is inspected.
     weights = np.maximum(chance, _RAREST) ** (-2.0 / 3.0)
     tolerance = 1e-3 * lot.shortage_cost * max(lot.demand, 1) / max(lot.size, 1)
     before = np.inf
     for _ in range(_ROUNDS):
-        tables = _solve(*lot.numbers, low, high, weights * tolerance)
-        found = Bracket(lot, *tables)
+        found = Bracket(lot, Points(*_solve(lot, low, high, weights * tolerance)))
         lower, upper = found.computed
         wanted = relative_width * max(lower, _LEAST_SHARE * lot.shortage_cost * lot.demand)
         wanted = max(wanted, sys.float_info.min)
@@ -163,9 +170,10 @@ def bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
 
 
 @njit(cache=True, error_model="numpy")
-def _look_up(n, d, belief, begin, count, grid, lower, inside, outside):  # type: ignore[no-untyped-def]
+def _look_up(n, d, belief, points):  # type: ignore[no-untyped-def]
     """Return the lower bound at a belief, and the better of the two lines beside it."""
-    left, right = begin[n, d], begin[n, d] + count[n, d] - 1
+    grid, lower, inside, outside = points.grid, points.lower, points.inside, points.outside
+    left, right = points.begin[n, d], points.begin[n, d] + points.number[n, d] - 1
     while right - left > 1:
         middle = (left + right) // 2
         if grid[middle] <= belief:
@@ -181,25 +189,21 @@ def _look_up(n, d, belief, begin, count, grid, lower, inside, outside):  # type:
 
 
 @njit(cache=True, error_model="numpy")
-def _inspect(  # type: ignore[no-untyped-def]
-    n, d, belief, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
-    begin, count, grid, lower, inside, outside,
-):  # fmt: skip
+def _inspect(n, d, belief, lot, points):  # type: ignore[no-untyped-def]
     """Return the lower bound, and the line, of inspecting unit n + 1."""
-    left = len(stay) - n - 1
-    follows = stay[n + 1] if left > 0 else 0.0
-    bound, line_in, line_out = inspection_cost, inspection_cost, inspection_cost
+    left = len(lot.stay) - n - 1
+    follows = lot.stay[n + 1] if left > 0 else 0.0
+    bound = cost_of_inspecting(lot, belief)
+    line_in = lot.inspection_cost + lot.missed_in
+    line_out = lot.inspection_cost + lot.missed_out
     for conforming in range(2):
-        chance_in = yield_in if conforming else 1.0 - yield_in
-        chance_out = yield_out if conforming else 1.0 - yield_out
+        chance_in, chance_out = chances(lot, conforming)
         open_ = d - conforming
-        lost = shortage_cost * max(open_ - left, 0)
+        lost = lot.shortage_cost * max(open_ - left, 0)
         below, if_in, if_out = 0.0, 0.0, 0.0
         chance, after = update(belief, chance_in, chance_out, follows)
         if open_ > 0 and left > 0:
-            below, if_in, if_out = _look_up(
-                n + 1, min(open_, left), after, begin, count, grid, lower, inside, outside
-            )
+            below, if_in, if_out = _look_up(n + 1, min(open_, left), after, points)
         bound += chance * (below + lost)
         line_in += chance_in * (follows * if_in + (1.0 - follows) * if_out + lost)
         line_out += chance_out * (if_out + lost)
@@ -207,20 +211,17 @@ def _inspect(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _solve(  # type: ignore[no-untyped-def]
-    stay, demand, yield_in, yield_out, inspection_cost, shortage_cost, low, high, tolerances
-):  # fmt: skip
-    """Return the arrays of a Bracket, whose chords and lines part by no more than the tolerances."""
-    size = len(stay)
+def _solve(lot, low, high, tolerances):  # type: ignore[no-untyped-def]
+    """Return the arrays of :class:`Points`, whose chords and lines part by no more than the tolerances."""
+    size, demand = len(lot.stay), lot.demand
     begin = np.zeros((size, demand + 1), np.int64)
     count = np.zeros((size, demand + 1), np.int64)
     points = np.empty((4, 1024))  # grid, lower, inside, outside
-    numbers = (stay, demand, yield_in, yield_out, inspection_cost, shortage_cost)
     waiting = np.empty((4, 256))
     used = 0
     for n in range(size - 1, -1, -1):
         for d in range(max(demand - n, 1), min(demand, size - n) + 1):
-            stop = shortage_cost * d
+            stop = lot.shortage_cost * d
             begin[n, d] = used
             # A stack of points from right to left; those at 0 and 1 make the bounds hold everywhere,
             # also where no results lead but a line of another policy may.
@@ -232,7 +233,7 @@ def _solve(  # type: ignore[no-untyped-def]
             waiting[0, number] = 0.0
             number += 1
             for i in range(number):
-                _set(waiting, i, n, d, stop, numbers, begin, count, points)
+                _set(waiting, i, n, d, stop, lot, begin, count, points)
             while number > 0:
                 if used == points.shape[1]:
                     larger = np.empty((4, 2 * used))
@@ -250,7 +251,7 @@ def _solve(  # type: ignore[no-untyped-def]
                     if place < 0.0:
                         break
                     waiting[0, number] = place
-                    _set(waiting, number, n, d, stop, numbers, begin, count, points)
+                    _set(waiting, number, n, d, stop, lot, begin, count, points)
                     number += 1
             count[n, d] = used - begin[n, d]
     return (
@@ -264,12 +265,11 @@ def _solve(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _set(waiting, i, n, d, stop, numbers, begin, count, points):  # type: ignore[no-untyped-def]
+def _set(waiting, i, n, d, stop, lot, begin, count, points):  # type: ignore[no-untyped-def]
     """Write the lower bound and the best line at the belief ``waiting[0, i]``."""
     belief = waiting[0, i]
-    bound, line_in, line_out = _inspect(  # type: ignore[call-arg]
-        n, d, belief, *numbers, begin, count, points[0], points[1], points[2], points[3]
-    )
+    solved = Points(begin, count, points[0], points[1], points[2], points[3])
+    bound, line_in, line_out = _inspect(n, d, belief, lot, solved)
     if belief * line_in + (1.0 - belief) * line_out >= stop:
         line_in = line_out = stop
     waiting[1, i], waiting[2, i], waiting[3, i] = min(bound, stop), line_in, line_out
@@ -295,37 +295,33 @@ def _crossing(left, right, tolerance):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def _thresholds(  # type: ignore[no-untyped-def]
-    of, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
-    begin, count, grid, lower, inside, outside,
-):  # fmt: skip
+def _thresholds(of, lot, points):  # type: ignore[no-untyped-def]
     """Return the least beliefs where inspecting costs less than stopping, (size, demand + 1).
 
     By the lower (``of`` 0) or the upper bound (1) on the cost of inspecting.
     """
-    numbers = (stay, demand, yield_in, yield_out, inspection_cost, shortage_cost)
-    tables = (begin, count, grid, lower, inside, outside)
+    begin, count, grid = points.begin, points.number, points.grid
     thresholds = np.full(begin.shape, np.nan)
     for n, d in np.ndindex(begin.shape):
         if count[n, d] == 0:
             continue
-        stop = shortage_cost * d
-        if inspect_bounds(n, d, 0.0, numbers, tables)[of] < stop:
+        stop = lot.shortage_cost * d
+        if inspect_bounds(n, d, 0.0, lot, points)[of] < stop:
             thresholds[n, d] = 0.0
-        elif inspect_bounds(n, d, 1.0, numbers, tables)[of] >= stop:
+        elif inspect_bounds(n, d, 1.0, lot, points)[of] >= stop:
             thresholds[n, d] = np.inf
         else:
             left, right = begin[n, d], begin[n, d] + count[n, d] - 1
             while right - left > 1:  # the grid tells most of the way
                 middle = (left + right) // 2
-                if inspect_bounds(n, d, grid[middle], numbers, tables)[of] < stop:
+                if inspect_bounds(n, d, grid[middle], lot, points)[of] < stop:
                     right = middle
                 else:
                     left = middle
             low, high = grid[left], grid[right]
             while high - low > _NARROW:
                 belief = 0.5 * (low + high)
-                if inspect_bounds(n, d, belief, numbers, tables)[of] < stop:
+                if inspect_bounds(n, d, belief, lot, points)[of] < stop:
                     high = belief
                 else:
                     low = belief
@@ -334,23 +330,18 @@ def _thresholds(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def inspect_bounds(n, d, belief, numbers, tables):  # type: ignore[no-untyped-def]
+def inspect_bounds(n, d, belief, lot, points):  # type: ignore[no-untyped-def]
     """Return bounds (lower, upper) on the least cost of inspecting unit n + 1, d ≤ units left."""
-    bound, line_in, line_out = _inspect(n, d, belief, *numbers, *tables)
+    bound, line_in, line_out = _inspect(n, d, belief, lot, points)
     return bound, belief * line_in + (1.0 - belief) * line_out
 
 
 @njit(cache=True, error_model="numpy")
-def _action_costs(  # type: ignore[no-untyped-def]
-    n, d, belief, costs, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
-    begin, count, grid, lower, inside, outside,
-):  # fmt: skip
+def _action_costs(n, d, belief, costs, lot, points):  # type: ignore[no-untyped-def]
     """Write what :meth:`Bracket.action_costs` returns."""
-    numbers = (stay, demand, yield_in, yield_out, inspection_cost, shortage_cost)
-    tables = (begin, count, grid, lower, inside, outside)
     for i in range(len(n)):
-        left = len(stay) - n[i]
-        lost = shortage_cost * max(d[i] - left, 0)
-        below, above = inspect_bounds(n[i], min(d[i], left), belief[i], numbers, tables)
-        costs[i, 0, :] = shortage_cost * d[i]
+        left = len(lot.stay) - n[i]
+        lost = lot.shortage_cost * max(d[i] - left, 0)
+        below, above = inspect_bounds(n[i], min(d[i], left), belief[i], lot, points)
+        costs[i, 0, :] = lot.shortage_cost * d[i]
         costs[i, 1, 0], costs[i, 1, 1] = below + lost, above + lost

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.lot.belief import Lot
+from baselines.lot.belief import Lot, chances, spent
 from baselines.lot.cells import MAX_MARKS, marks
 from baselines.lot.evaluation import BeliefRule
 
@@ -74,9 +74,7 @@ def best_card(lot: Lot, thresholds: NDArray[np.float64], least_cost: float) -> C
     least_cost
         The expected cost of the optimum.
     """
-    places, weights, number = marks(
-        *BeliefRule.from_thresholds(thresholds).tables, *lot.numbers[:4]
-    )
+    places, weights, number = marks(BeliefRule.from_thresholds(thresholds), lot)
     best = None
     for most in range(MAX_MARKS + 1):
         ends = {
@@ -117,7 +115,7 @@ def follow(
             inspects = beliefs >= thresholds[n, k]
             here = comes.sum(axis=1)
             inspected += float(here[inspects].sum())
-            cost += lot.inspection_cost * float(here[inspects].sum())
+            cost += float(spent(lot, comes[inspects, 0].sum(), comes[inspects, 1].sum()))
             cost += lot.shortage_cost * (lot.demand - k) * float(here[~inspects].sum())
             after = np.full((len(comes), 2), END)
             for i in np.flatnonzero(inspects):
@@ -149,8 +147,7 @@ def follow(
 
 def _moved(lot: Lot, n: int, comes: NDArray[np.float64], conforming: int) -> NDArray[np.float64]:
     """Return the chances, out of and in control for the one after next, with a result of the next."""
-    chance_in = lot.yield_in if conforming else 1.0 - lot.yield_in
-    chance_out = lot.yield_out if conforming else 1.0 - lot.yield_out
+    chance_in, chance_out = chances(lot, conforming)
     follows = float(lot.stay[n + 1]) if n + 1 < lot.size else 0.0
     stays = comes[1] * chance_in
     return np.array([comes[0] * chance_out + stays * (1.0 - follows), stays * follows])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from baselines.lot.belief import update
+from baselines.lot.belief import chances, prospect, spent, update
 from baselines.lot.bracket import inspect_bounds
 
 MAX_MARKS = 8
@@ -15,11 +15,10 @@ _STRADDLING = 0.03
 
 
 @njit(cache=True, error_model="numpy")
-def follow_results(  # type: ignore[no-untyped-def]
-    probabilities, stay, demand, yield_in, yield_out, inspection_cost, shortage_cost
-):  # fmt: skip
-    """Return what :class:`Evaluation` holds: costs and decisions."""
+def follow_results(probabilities, lot):  # type: ignore[no-untyped-def]
+    """Return what :class:`RuleCosts` holds: costs and decisions."""
     size, found = probabilities.shape[:2]
+    stay, demand, shortage_cost = lot.stay, lot.demand, lot.shortage_cost
     chance = np.zeros(
         (found + 1, 3, 2)
     )  # of k, the last result and the next unit out of, in control
@@ -33,11 +32,10 @@ def follow_results(  # type: ignore[no-untyped-def]
                 inspected = probabilities[n, k, last]
                 here = chance[k, last, 0] + chance[k, last, 1]
                 decisions += here
-                paid += here * inspected * inspection_cost
+                paid += inspected * spent(lot, chance[k, last, 0], chance[k, last, 1])
                 paid += here * (1.0 - inspected) * shortage_cost * (demand - k)
                 for conforming in range(2):
-                    chance_in = yield_in if conforming else 1.0 - yield_in
-                    chance_out = yield_out if conforming else 1.0 - yield_out
+                    chance_in, chance_out = chances(lot, conforming)
                     inside = inspected * chance[k, last, 1] * chance_in
                     follows = stay[n + 1] if n + 1 < size else 0.0
                     to = following[k + conforming, 1 + conforming]
@@ -61,36 +59,31 @@ def _shortage(chance, demand, shortage_cost):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _acts(first, begin, switches, row, n, k, belief):  # type: ignore[no-untyped-def]
+def _acts(rule, row, n, k, belief):  # type: ignore[no-untyped-def]
     """Return the action of the rule at a belief."""
-    action = first[n, k]
-    for i in range(begin[row], begin[row + 1]):
-        if belief >= switches[1, i]:
+    action = rule.first[n, k]
+    for i in range(rule.begin[row], rule.begin[row + 1]):
+        if belief >= rule.switches[1, i]:
             action = 1 - action
     return action
 
 
 @njit(cache=True, error_model="numpy")
-def worst_regrets(  # type: ignore[no-untyped-def]
-    first, begin, switches, low, high,
-    stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
-    points_begin, points_count, grid, lower, inside, outside,
-):  # fmt: skip
+def worst_regrets(rule, low, high, lot, points):  # type: ignore[no-untyped-def]
     """Return bounds on what following the rule from (n, k) costs above the optimum, at any belief.
 
     (size + 1, found + 1). Inspecting against the optimum costs most at the lowest belief where the
     rule does it, stopping at the highest, as the cost of inspecting on falls with the belief.
     """
+    first, begin, switches = rule
     size, found = first.shape
-    numbers = (stay, demand, yield_in, yield_out, inspection_cost, shortage_cost)
-    tables = (points_begin, points_count, grid, lower, inside, outside)
     regrets = np.zeros((size + 1, found + 1))
     for n in range(size - 1, -1, -1):
         for k in range(min(found, n + 1)):
-            d, row = min(demand - k, size - n), n * found + k
+            d, row = min(lot.demand - k, size - n), n * found + k
             if high[n, d] < low[n, d]:
                 continue
-            stop = shortage_cost * d
+            stop = lot.shortage_cost * d
             start = low[n, d]
             for i in range(begin[row], begin[row + 1] + 1):
                 is_last = i == begin[row + 1]
@@ -98,13 +91,13 @@ def worst_regrets(  # type: ignore[no-untyped-def]
                 if start <= end:
                     action = (first[n, k] + i - begin[row]) % 2
                     at = start if action else end
-                    below, above = inspect_bounds(n, d, at, numbers, tables)
+                    below, above = inspect_bounds(n, d, at, lot, points)
                     worst = above - stop if action else stop - below
                     worst = max(worst, 0.0)
                     if action:
                         ahead = 0.0
                         for belief in (start, end):
-                            p = belief * yield_in + (1.0 - belief) * yield_out
+                            p = prospect(lot, belief)
                             ahead = max(
                                 ahead, p * regrets[n + 1, k + 1] + (1.0 - p) * regrets[n + 1, k]
                             )
@@ -116,13 +109,14 @@ def worst_regrets(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
-def marks(first, begin, switches, stay, demand, yield_in, yield_out):  # type: ignore[no-untyped-def]
+def marks(rule, lot):  # type: ignore[no-untyped-def]
     """Return beliefs between which cells are not joined, their weights, and how many: actions change soon.
 
     (size, found, MAX_MARKS), ascending; the weight is the chance that it comes to that. The switches of
     (n, k), and the beliefs from which a result leads to a mark of what follows, those first that the
     likeliest results lead to.
     """
+    first, begin, switches = rule
     size, found = first.shape
     places, weights = np.empty((size, found, MAX_MARKS)), np.empty((size, found, MAX_MARKS))
     number = np.zeros((size, found), np.int64)
@@ -136,10 +130,9 @@ def marks(first, begin, switches, stay, demand, yield_in, yield_out):  # type: i
             for conforming in range(2):
                 if n + 1 == size or k + conforming == found:
                     continue
-                chance_in = yield_in if conforming else 1.0 - yield_in
-                chance_out = yield_out if conforming else 1.0 - yield_out
+                chance_in, chance_out = chances(lot, conforming)
                 for i in range(number[n + 1, k + conforming]):
-                    posterior = places[n + 1, k + conforming, i] / stay[n + 1]
+                    posterior = places[n + 1, k + conforming, i] / lot.stay[n + 1]
                     if posterior >= 1.0:
                         continue
                     total = posterior * chance_out + (1.0 - posterior) * chance_in
@@ -159,19 +152,15 @@ def marks(first, begin, switches, stay, demand, yield_in, yield_out):  # type: i
 
 
 @njit(cache=True, error_model="numpy")
-def follow_beliefs(  # type: ignore[no-untyped-def]
-    first, begin, switches, marks, number, regrets, cell_size, most,
-    stay, demand, yield_in, yield_out, inspection_cost, shortage_cost,
-    points_begin, points_count, grid, lower, inside, outside,
-):  # fmt: skip
-    """Return costs, bound on the error and decisions; see :class:`Evaluation`.
+def follow_beliefs(rule, marks, number, regrets, cell_size, most, lot, points):  # type: ignore[no-untyped-def]
+    """Return costs, bound on the error and decisions; see :class:`RuleCosts`.
 
     And whether all was done with at most ``most`` cells. Neighbouring cells are joined where
     probability times width stays below ``cell_size``.
     """
+    first, begin, switches = rule
     size, found = first.shape
-    numbers = (stay, demand, yield_in, yield_out, inspection_cost, shortage_cost)
-    tables = (points_begin, points_count, grid, lower, inside, outside)
+    stay, demand, shortage_cost = lot.stay, lot.demand, lot.shortage_cost
     # Joint probability with the unit in control and out of control, lowest and highest belief: the
     # cells of k are edges[k] to edges[k + 1], by their mean beliefs.
     cells, edges = np.empty((4, 64)), np.ones(found + 2, np.int64)
@@ -192,11 +181,11 @@ def follow_beliefs(  # type: ignore[no-untyped-def]
                 for j in range(begin[row], begin[row + 1]):
                     if cells[2, i] < switches[1, j] and switches[0, j] <= cells[3, i]:
                         error += here * _difference(
-                            n, k, d, cells[2, i], cells[3, i], regrets, numbers, tables
+                            n, k, d, cells[2, i], cells[3, i], regrets, lot, points
                         )
                         break
-                if _acts(first, begin, switches, row, n, k, cells[0, i] / here):
-                    paid += here * inspection_cost
+                if _acts(rule, row, n, k, cells[0, i] / here):
+                    paid += spent(lot, cells[1, i], cells[0, i])
                 else:
                     paid += here * shortage_cost * (demand - k)
                     cells[0, i] = cells[1, i] = 0.0
@@ -207,9 +196,7 @@ def follow_beliefs(  # type: ignore[no-untyped-def]
             edges,
             marks[ahead],
             number[ahead],
-            demand,
-            yield_in,
-            yield_out,
+            lot,
             follows,
             cell_size,
         )
@@ -228,22 +215,20 @@ def _open_shortage(cells, edges, found, demand, shortage_cost):  # type: ignore[
 
 
 @njit(cache=True, error_model="numpy")
-def _difference(n, k, d, low, high, regrets, numbers, tables):  # type: ignore[no-untyped-def]
+def _difference(n, k, d, low, high, regrets, lot, points):  # type: ignore[no-untyped-def]
     """Return a bound on what the wrong action changes, at a belief between ``low`` and ``high``."""
-    stop, yield_in, yield_out = numbers[5] * d, numbers[2], numbers[3]
-    below, _ = inspect_bounds(n, d, high, numbers, tables)
-    _, above = inspect_bounds(n, d, low, numbers, tables)
+    stop = lot.shortage_cost * d
+    below, _ = inspect_bounds(n, d, high, lot, points)
+    _, above = inspect_bounds(n, d, low, lot, points)
     ahead = 0.0
     for belief in (low, high):
-        p = belief * yield_in + (1.0 - belief) * yield_out
+        p = prospect(lot, belief)
         ahead = max(ahead, p * regrets[n + 1, k + 1] + (1.0 - p) * regrets[n + 1, k])
     return max(stop - below, above + ahead - stop, 0.0)
 
 
 @njit(cache=True, error_model="numpy")
-def _inspect_cells(  # type: ignore[no-untyped-def]
-    cells, edges, marks, number, demand, yield_in, yield_out, follows, cell_size
-):  # fmt: skip
+def _inspect_cells(cells, edges, marks, number, lot, follows, cell_size):  # type: ignore[no-untyped-def]
     """Return the cells after one more unit was inspected in each, and their edges."""
     found = len(number)
     total = edges[found]
@@ -255,12 +240,12 @@ def _inspect_cells(  # type: ignore[no-untyped-def]
         # What was nonconforming comes from k, what was conforming from k − 1; both in their order.
         at = np.array([edges[k], edges[max(k - 1, 0)]])
         end = np.array([edges[k + 1] if k < found else edges[k], edges[k] if k > 0 else edges[0]])
-        if k == demand:
+        if k == lot.demand:
             end[:] = at  # the demand is met
         for source in range(2):
             pair[source, 4] = 2.0
             at[source] = _advance(
-                cells, at[source], end[source], source, yield_in, yield_out, follows, pair[source]
+                cells, at[source], end[source], source, lot, follows, pair[source]
             )
         while pair[0, 4] < 2.0 or pair[1, 4] < 2.0:
             source = 0 if pair[0, 4] <= pair[1, 4] else 1
@@ -279,7 +264,7 @@ def _inspect_cells(  # type: ignore[no-untyped-def]
                     following[i, used] = cell[i]
                 used += 1
             at[source] = _advance(
-                cells, at[source], end[source], source, yield_in, yield_out, follows, pair[source]
+                cells, at[source], end[source], source, lot, follows, pair[source]
             )
         new_edges[k + 1] = used
     return following, new_edges
@@ -309,10 +294,9 @@ def _is_between(low, high, marks):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy", inline="always")
-def _advance(cells, at, end, conforming, yield_in, yield_out, follows, cell):  # type: ignore[no-untyped-def]
+def _advance(cells, at, end, conforming, lot, follows, cell):  # type: ignore[no-untyped-def]
     """Write the next cell that is possible after this result; return where to look for the next."""
-    chance_in = yield_in if conforming else 1.0 - yield_in
-    chance_out = yield_out if conforming else 1.0 - yield_out
+    chance_in, chance_out = chances(lot, conforming)
     while at < end:
         joint = cells[0, at] * chance_in
         inside = joint * follows

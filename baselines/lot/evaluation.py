@@ -14,6 +14,7 @@ Two kinds of rules are told apart by what they look at:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,7 @@ PRECISION = 1e-8
 _FIRST_SIZE, _SMALLER = 1e-4, 0.1
 
 
-@dataclass(frozen=True, eq=False)
-class BeliefRule:
+class BeliefRule(NamedTuple):
     """Which beliefs are inspected on, for each n and number of conforming units found.
 
     Attributes
@@ -57,11 +57,6 @@ class BeliefRule:
         switches = np.tile(thresholds[switching], (2, 1))
         return cls((thresholds <= 0.0).astype(np.int8), begin, switches)
 
-    @property
-    def tables(self) -> tuple[NDArray[np.int8], NDArray[np.int64], NDArray[np.float64]]:
-        """The arrays as the compiled functions take them."""
-        return self.first, self.begin, self.switches
-
 
 @dataclass(frozen=True, eq=False)
 class ResultRule:
@@ -86,7 +81,7 @@ def as_rule(table: NDArray[np.float64]) -> Rule:
 
 
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class RuleCosts:
     """What a rule costs in a lot.
 
     Attributes
@@ -104,13 +99,13 @@ class Evaluation:
     decisions: float
 
 
-def evaluate_results(lot: Lot, rule: ResultRule) -> Evaluation:
+def evaluate_results(lot: Lot, rule: ResultRule) -> RuleCosts:
     """Return the exact cost of a rule that looks at counts and the last result."""
-    costs, decisions = follow_results(rule.probabilities, *lot.numbers)
-    return Evaluation(costs, 0.0, float(decisions))
+    costs, decisions = follow_results(rule.probabilities, lot)
+    return RuleCosts(costs, 0.0, float(decisions))
 
 
-def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> Evaluation:
+def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> RuleCosts:
     """Return the cost of a rule that looks at the belief, with a certified bound on its error.
 
     The cells are made smaller until the bound is ``precision`` of the cost, or there are
@@ -120,18 +115,18 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECI
     cells.
     """
     lot = bounds.lot
-    low, high, _ = reach(*lot.numbers[:4])
-    regrets = worst_regrets(*rule.tables, low, high, *lot.numbers, *bounds.tables)
-    places, _, number = marks(*rule.tables, *lot.numbers[:4])
-    found = Evaluation(np.full(lot.size + 1, np.nan), np.inf, np.nan)
+    low, high, _ = reach(lot)
+    regrets = worst_regrets(rule, low, high, lot, bounds.points)
+    places, _, number = marks(rule, lot)
+    found = RuleCosts(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
     while found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance):
         costs, tolerance, decisions, is_whole = follow_beliefs(
-            *rule.tables, places, number, regrets, size, most, *lot.numbers, *bounds.tables
+            rule, places, number, regrets, size, most, lot, bounds.points
         )
         if not is_whole:
             break
         if tolerance < found.tolerance:
-            found = Evaluation(costs, float(tolerance), float(decisions))
+            found = RuleCosts(costs, float(tolerance), float(decisions))
         size, most = size * _SMALLER, MAX_CELLS
     return found

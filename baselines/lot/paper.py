@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from baselines.lot.belief import Lot, update
+from baselines.lot.belief import Lot, chances, cost_of_inspecting, prospect, update
 from baselines.lot.sizes import fixed_cost, lot_of
 from qc_gym.lot.dynamics import CONFORMING, NO_RESULT, NONCONFORMING
 from qc_gym.lot.scenario import InspectOrStopScenario
@@ -61,7 +61,7 @@ class PaperAlgorithm:
         """The beliefs along the simulated paths, (paths, longest lot)."""
         lot = lot_of(self.scenario, self.scenario.longest_lot)
         uniforms = np.random.default_rng(self.seed).random((self.paths, lot.size))
-        return _draw_beliefs(uniforms, lot.stay, lot.yield_in, lot.yield_out)
+        return _draw_beliefs(uniforms, lot)
 
     @cached_property
     def total_costs(self) -> NDArray[np.float64]:
@@ -96,7 +96,7 @@ class PaperAlgorithm:
     def _costs(self, size: int) -> NDArray[np.float64]:
         """Return the averaged cost from each (n, found) of a lot, (size + 1, found + 1)."""
         lot = lot_of(self.scenario, size)
-        return _average_costs(self.beliefs[:, :size], lot.demand, *lot.numbers[2:])
+        return _average_costs(self.beliefs[:, :size], lot)
 
 
 class LastResult:
@@ -128,7 +128,7 @@ class LastResult:
     def _solve(self, size: int) -> tuple[NDArray[np.float64], float]:
         """Return the rule of a lot, and the cost that it expects without what is fixed."""
         lot = lot_of(self.scenario, size)
-        table, cost = _solve_last(_last_beliefs(lot, self.scenario.survival), *lot.numbers[1:])
+        table, cost = _solve_last(_last_beliefs(lot, self.scenario.survival), lot)
         return table, float(cost)
 
 
@@ -145,56 +145,49 @@ def _last_beliefs(lot: Lot, survival: NDArray[np.float64]) -> NDArray[np.float64
     """Return P(next unit in control | only the last result is known), (size, 3)."""
     beliefs = np.zeros((lot.size, 3))
     beliefs[:1, NO_RESULT] = lot.stay[:1]
-    for result, chance_in, chance_out in (
-        (NONCONFORMING, 1.0 - lot.yield_in, 1.0 - lot.yield_out),
-        (CONFORMING, lot.yield_in, lot.yield_out),
-    ):
+    for result in (NONCONFORMING, CONFORMING):
+        chance_in, chance_out = chances(lot, result == CONFORMING)
         for n in range(1, lot.size):
             _, beliefs[n, result] = update(survival[n], chance_in, chance_out, lot.stay[n])
     return beliefs
 
 
 @njit(cache=True, error_model="numpy")
-def _draw_beliefs(uniforms, stay, yield_in, yield_out):  # type: ignore[no-untyped-def]
+def _draw_beliefs(uniforms, lot):  # type: ignore[no-untyped-def]
     """Return beliefs along paths of results drawn from their own predictions; uniforms (paths, size)."""
     beliefs = np.empty(uniforms.shape)
     for i in range(len(beliefs)):
-        belief = stay[0]
-        for n in range(len(stay)):
+        belief = lot.stay[0]
+        for n in range(len(lot.stay)):
             beliefs[i, n] = belief
-            conforming = uniforms[i, n] < belief * yield_in + (1.0 - belief) * yield_out
-            chance_in = yield_in if conforming else 1.0 - yield_in
-            chance_out = yield_out if conforming else 1.0 - yield_out
-            if n + 1 < len(stay):
-                _, belief = update(belief, chance_in, chance_out, stay[n + 1])
+            chance_in, chance_out = chances(lot, uniforms[i, n] < prospect(lot, belief))
+            if n + 1 < len(lot.stay):
+                _, belief = update(belief, chance_in, chance_out, lot.stay[n + 1])
     return beliefs
 
 
 @njit(cache=True, error_model="numpy")
-def _average_costs(  # type: ignore[no-untyped-def]
-    beliefs, demand, yield_in, yield_out, inspection_cost, shortage_cost
-):
+def _average_costs(beliefs, lot):  # type: ignore[no-untyped-def]
     """Return the cost by the recursion along each path, averaged over the paths, by (n, found)."""
     paths, size = beliefs.shape
+    demand, shortage_cost = lot.demand, lot.shortage_cost
     average, costs = np.zeros((2, size + 1, demand + 1))
     for i in range(paths):
         for k in range(demand + 1):
             costs[size, k] = shortage_cost * (demand - k)
         for n in range(size - 1, -1, -1):
-            p = beliefs[i, n] * yield_in + (1.0 - beliefs[i, n]) * yield_out
+            p, cost = prospect(lot, beliefs[i, n]), cost_of_inspecting(lot, beliefs[i, n])
             for k in range(min(n + 1, demand)):
-                inspect = inspection_cost + p * costs[n + 1, k + 1] + (1.0 - p) * costs[n + 1, k]
+                inspect = cost + p * costs[n + 1, k + 1] + (1.0 - p) * costs[n + 1, k]
                 costs[n, k] = min(shortage_cost * (demand - k), inspect)
         average += costs
     return average / paths
 
 
 @njit(cache=True, error_model="numpy")
-def _solve_last(  # type: ignore[no-untyped-def]
-    beliefs, demand, yield_in, yield_out, inspection_cost, shortage_cost
-):
+def _solve_last(beliefs, lot):  # type: ignore[no-untyped-def]
     """Return the actions by (n, found, last result), and the cost, of the recursion over these."""
-    size = len(beliefs)
+    size, demand, shortage_cost = len(beliefs), lot.demand, lot.shortage_cost
     actions = np.zeros((size, demand, 3))
     after = np.empty((demand + 1, 3))
     for k in range(demand + 1):
@@ -203,8 +196,12 @@ def _solve_last(  # type: ignore[no-untyped-def]
         here = np.zeros((demand + 1, 3))
         for k in range(demand):
             for last in range(3):
-                p = beliefs[n, last] * yield_in + (1.0 - beliefs[n, last]) * yield_out
-                inspect = inspection_cost + p * after[k + 1, 2] + (1.0 - p) * after[k, 1]
+                p = prospect(lot, beliefs[n, last])
+                inspect = (
+                    cost_of_inspecting(lot, beliefs[n, last])
+                    + p * after[k + 1, 2]
+                    + (1.0 - p) * after[k, 1]
+                )
                 stop = shortage_cost * (demand - k)
                 here[k, last] = min(stop, inspect)
                 actions[n, k, last] = inspect < stop

@@ -95,7 +95,7 @@ def _results(asked: _Asked, size: int) -> ResultRule:
 def _beliefs(asked: _Asked, size: int) -> BeliefRule:
     """Return the rule of a policy that sees beliefs."""
     lot = lot_of(asked.scenario, size)
-    low, high, _ = reach(*lot.numbers[:4])
+    low, high, _ = reach(lot)
     n, k = (index.ravel() for index in np.indices((size, lot.demand)))
     d = np.minimum(lot.demand - k, size - n)
     comes = np.flatnonzero((k <= n) & (low[n, d] <= high[n, d]))

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.lot.belief import Lot
-from baselines.lot.bracket import RELATIVE_WIDTH, Bracket, bracket
+from baselines.lot.bracket import RELATIVE_WIDTH, Bracket, find_bracket
 from qc_gym.lot.scenario import InspectOrStopScenario
 
 COARSE_WIDTH = 1e-6
@@ -34,11 +34,12 @@ def lot_of(scenario: InspectOrStopScenario, size: int) -> Lot:
         survival[1:], survival[:-1], out=np.zeros(size), where=survival[:-1] > 0.0
     )  # once surely out of control, always
     return Lot(
-        size=size,
         demand=min(scenario.demand, size),
         stay=stay,
         yield_in=scenario.yield_in,
         yield_out=scenario.yield_out,
+        missed_in=0.0,
+        missed_out=0.0,
         inspection_cost=scenario.inspection_cost,
         shortage_cost=scenario.shortage_cost,
     )
@@ -68,7 +69,7 @@ def _below_and_above(exact: Fraction) -> tuple[float, float]:
 @lru_cache(maxsize=4)
 def lot_bracket(scenario: InspectOrStopScenario, size: int) -> Bracket:
     """Return the narrow bracket of the lot of that size; the last few are kept."""
-    return bracket(lot_of(scenario, size))
+    return find_bracket(lot_of(scenario, size))
 
 
 class LotSizes:
@@ -139,7 +140,7 @@ class LotSizes:
             if relative_width == RELATIVE_WIDTH:
                 lower, upper = self.bracket(size).bounds
             else:
-                lower, upper = bracket(lot_of(self.scenario, size), relative_width).bounds
+                lower, upper = find_bracket(lot_of(self.scenario, size), relative_width).bounds
             known = self._bounds[size] = relative_width, lower, upper
         return known[1:]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,19 +18,21 @@ from baselines.core.certificate import (
     rounding,
     simulate_policy,
 )
+from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement
 from baselines.core.family import Family
 from baselines.core.optimum import Optimum
 from baselines.core.plan import Plan
-from baselines.core.references import References
+from baselines.core.references import NoPlanError, References
 from baselines.core.scoring import Worth
 from baselines.lot.belief import reach
-from baselines.lot.departures import departures
+from baselines.lot.decisions import action_in_words, decision, decisions, results_in_words
+from baselines.lot.disagreements import find_disagreements
 from baselines.lot.evaluation import (
     PRECISION,
-    Evaluation,
     ResultRule,
     Rule,
+    RuleCosts,
     as_rule,
     evaluate_beliefs,
     evaluate_results,
@@ -41,7 +43,7 @@ from baselines.lot.probe import probe
 from baselines.lot.reference import designs
 from baselines.lot.sizes import LotSizes, fixed_cost, lot_of, production_cost
 from qc_gym.core.numbers import whole_number
-from qc_gym.core.policy import Player
+from qc_gym.core.policy import DesignedPolicy, Player
 from qc_gym.core.vector import QCVectorEnv
 from qc_gym.lot.env import InspectOrStopEnv, InspectOrStopVectorEnv
 from qc_gym.lot.scenario import InspectOrStopScenario
@@ -126,7 +128,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         belief that can come, or none can, 0 where inspecting is.
         """
         bounds = self.sizes.bracket(size)
-        low, high, _ = reach(*bounds.lot.numbers[:4])
+        low, high, _ = reach(bounds.lot)
         surely_stop, surely_inspect = bounds.thresholds
         thresholds = np.where(low >= surely_inspect, 0.0, surely_inspect)
         # A bound of 0 says that there is no belief at which stopping is certainly right.
@@ -174,7 +176,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         found = self._evaluate(size, rule, precision)
         return Cost(fixed + float(found.costs[-1]), found.tolerance, decisions + found.decisions)
 
-    def _evaluate(self, size: int, rule: Rule, precision: float = PRECISION) -> Evaluation:
+    def _evaluate(self, size: int, rule: Rule, precision: float = PRECISION) -> RuleCosts:
         if isinstance(rule, ResultRule):  # needs no bracket
             return evaluate_results(lot_of(self.scenario, size), rule)
         return evaluate_beliefs(self.sizes.bracket(size), rule, precision)
@@ -273,11 +275,56 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
 
         return confirmed(self.certificate, simulation)
 
+    @property
+    def resolution(self) -> float:
+        """The money by which two actions must differ to be told apart: the width of the bounds."""
+        return self.upper - self.lower + rounding(self.stakes)
+
+    def decisions(self, least: float) -> list[Decision]:
+        """Return the lot size, and inspect or stop after the results that ``least`` of all lots show."""
+        return decisions(self, least)
+
+    def same_decision(self, state: Any, home: Self) -> Decision | None:
+        """Return what is decided after the same results of a lot of the same size."""
+        return decision(self, state)
+
+    def describe_state(self, state: Any) -> str:
+        """Return in words what was seen of the lot."""
+        return results_in_words(state)
+
+    def describe_action(self, state: Any, action: int) -> str:
+        """Return in words what an action does: a lot size, inspecting or stopping."""
+        return action_in_words(state, action)
+
+    def carried(self, policy: DesignedPolicy) -> DesignedPolicy:
+        """Return a lot policy as it plays here: the same lot, and the same rule on what is now believed.
+
+        Raises
+        ------
+        NoPlanError
+            It was made for another demand or lot, or its lot cannot be produced here.
+        """
+        if not isinstance(policy, LotPolicy) or policy.scenario == self.scenario:
+            return policy
+        for name in ("demand", "lot_size"):
+            made, here = getattr(policy.scenario, name), getattr(self.scenario, name)
+            if made != here:
+                raise NoPlanError(f"made for {name} = {made}, it does not say what to do at {here}")
+        sizes = np.zeros(self.scenario.longest_lot + 1)
+        common = min(len(sizes), len(policy.sizes))
+        sizes[:common] = policy.sizes[:common]
+        if self.scenario.lot_size is None and sizes.sum() < 1.0 - rounding(1.0):
+            longest = int(np.flatnonzero(policy.sizes).max())
+            raise NoPlanError(
+                f"its lot of {longest} units is more than max_lot_size = {self.scenario.longest_lot}"
+            )
+        return replace(policy, plays=self.scenario, observation=self.observation, sizes=sizes)
+
     def disagreements(
         self, player: Player, arena: QCVectorEnv, episodes: int, seed: int, top: int
     ) -> list[Disagreement]:
-        """Return the costliest departures of a policy, along simulated episodes."""
-        return departures(self, player, arena, episodes, seed)[:top]
+        """Return the costliest disagreements of a policy, along simulated episodes."""
+        return find_disagreements(self, player, arena, episodes, seed)[:top]
 
     def references(self) -> References:
         """Return ``random``, ``best_constant`` and the policies of practice and of the paper."""

@@ -19,8 +19,8 @@ from functools import cache
 from types import ModuleType
 
 from baselines.papers import cumcm_2024b, liu_2025, liu_hu_deng, wang_2013, yang_2010
-from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth, Verdict
-from baselines.papers.page import numbered, page, summary
+from baselines.papers.entries import Bound, Entry, Ledger, PlanRisks, PolicyWorth, Verdict
+from baselines.papers.page import numbered, summary, write_page
 from qc_gym.core.errors import close_names
 
 __all__ = [
@@ -34,8 +34,8 @@ __all__ = [
     "ledger",
     "ledgers",
     "numbered",
-    "page",
     "summary",
+    "write_page",
 ]
 
 PAPERS: Mapping[str, ModuleType] = {

@@ -29,7 +29,7 @@ from baselines.papers.cumcm_2024b_model import (
     with_rates,
 )
 from baselines.papers.cumcm_2024b_pilot import worths_of_certainty_equivalence
-from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth
+from baselines.papers.entries import Bound, Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
     Case,
@@ -41,7 +41,7 @@ from baselines.papers.two_parts import (
 )
 from baselines.sampling import Risks, SprtLines, boundary_policy, sprt_lines
 from baselines.sampling.characteristics import table_from_boundaries
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.record import validated
 from qc_gym.sampling.scenario import SequentialSamplingScenario
@@ -378,7 +378,7 @@ def _policies() -> list[PolicyWorth]:
 def _worth_of_test(where: str, name: str, lines: SprtLines) -> PolicyWorth:
     env = gym.make("qc_gym/SequentialSampling-v0", scenario=SAMPLING_PRESET)
     preset = SequentialSamplingScenario.presets[SAMPLING_PRESET]
-    tables = model(validated(SequentialSamplingScenario, preset, SAMPLING_PRESET))
+    tables = build_model(validated(SequentialSamplingScenario, preset, SAMPLING_PRESET))
     most = tables.scenario.max_samples
     policy = boundary_policy(tables, lines.acceptance_numbers(most), lines.rejection_numbers(most))
     score = baselines.score(env, policy)

@@ -80,13 +80,13 @@ def printed_profits(
     float64 (P, M)
     """
     if rates is None:
-        rates = np.array([[scenario.nodes[name].defect_rate for name in scenario.order]])
+        rates = np.array([[scenario.tree[name].defect_rate for name in scenario.order]])
     column = {name: i for i, name in enumerate(assemblies(scenario))}
     handed: dict[str, Handed] = {}
     for i, name in enumerate(scenario.order):
-        node = scenario.nodes[name]
+        node = scenario.tree[name]
         tested, rate = inspect[:, i, np.newaxis], rates[np.newaxis, :, i]
-        children = [handed[child] for child in node.children or ()]
+        children = [handed[child] for child in node.children]
         cost = node.make_cost + sum((child.cost for child in children), start=np.zeros(1))
         cost = cost + node.inspection_cost * tested
         good = 1.0 - rate
@@ -149,7 +149,7 @@ def posterior_of(rate: float) -> tuple[float, float]:
 
 def posterior_means(scenario: AssemblyScenario) -> Floats:
     """Return E[p] of every node, (1, nodes): the certainty-equivalent rates of Section 4.3."""
-    posteriors = [posterior_of(scenario.nodes[name].defect_rate) for name in scenario.order]
+    posteriors = [posterior_of(scenario.tree[name].defect_rate) for name in scenario.order]
     return np.array([[a / (a + b) for a, b in posteriors]])
 
 
@@ -167,7 +167,7 @@ def expected_profits(scenario: AssemblyScenario, points: int = _QUADRATURE_POINT
     By Gauss–Jacobi quadrature with ``points`` nodes a rate: a decision's profit is a rational
     function of the rates whose only pole is at 1, where the posterior vanishes to the 80th order.
     """
-    posteriors = [posterior_of(scenario.nodes[name].defect_rate) for name in scenario.order]
+    posteriors = [posterior_of(scenario.tree[name].defect_rate) for name in scenario.order]
     rules = [roots_jacobi(points, b - 1.0, a - 1.0) for a, b in posteriors]
     grids = np.meshgrid(*(0.5 * (nodes + 1.0) for nodes, _ in rules), indexing="ij")
     rates = np.stack([grid.ravel() for grid in grids], axis=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import baselines
 from baselines.papers.cumcm_2024b_model import SAMPLE_SIZE, posterior_of
-from baselines.papers.ledger import PolicyWorth
+from baselines.papers.entries import PolicyWorth
 from baselines.papers.two_parts import CASES, scenario_of
 from qc_gym.core.record import validated
 from qc_gym.pilot.scenario import PilotRunScenario

@@ -20,7 +20,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from scipy.special import ndtri
 
 from baselines.papers import cumcm_2024b
-from baselines.papers.ledger import Entry, Ledger, PlanRisks, PolicyWorth
+from baselines.papers.entries import Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
     DECISIONS,

@@ -15,7 +15,7 @@ import math
 
 from scipy.special import ndtri
 
-from baselines.papers.ledger import Bound, Entry, Ledger, PlanRisks, PolicyWorth
+from baselines.papers.entries import Bound, Entry, Ledger, PlanRisks, PolicyWorth
 from baselines.papers.two_parts import (
     CASES,
     DECISIONS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from baselines.papers.ledger import Ledger, Verdict
+from baselines.papers.entries import Ledger, Verdict
 
 Row = Mapping[str, str]
 
@@ -40,7 +40,7 @@ def numbered(rows: Sequence[Row]) -> tuple[list[dict[str, str]], list[str]]:
     return shown, notes
 
 
-def page(ledgers: Sequence[Ledger]) -> str:
+def write_page(ledgers: Sequence[Ledger]) -> str:
     """Return the ledgers as a page in Markdown."""
     lines = [INTRODUCTION, *_table(summary(ledgers))]
     for ledger in ledgers:

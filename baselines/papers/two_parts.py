@@ -13,7 +13,7 @@ import numpy as np
 
 import baselines
 from baselines.assembly import evaluate_static
-from baselines.papers.ledger import PolicyWorth
+from baselines.papers.entries import PolicyWorth
 from qc_gym.assembly.scenario import AssemblyScenario
 
 CASES = tuple(f"cumcm-{i}" for i in range(1, 7))

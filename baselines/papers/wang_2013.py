@@ -21,7 +21,7 @@ import numpy as np
 
 import baselines
 from baselines.lot import averaged_beliefs
-from baselines.papers.ledger import Entry, Ledger, PolicyWorth, Printed
+from baselines.papers.entries import Entry, Ledger, PolicyWorth, Printed
 from qc_gym.lot.scenario import DiscreteWeibullShift, InspectOrStopScenario
 
 NAME = "wang-2013"

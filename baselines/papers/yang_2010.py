@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from baselines.kstage.aoq_conjecture import search
-from baselines.papers.ledger import Entry, Ledger, PolicyWorth, Printed
+from baselines.papers.entries import Entry, Ledger, PolicyWorth, Printed
 from qc_gym.kstage.steady_state import SteadyState, earlier_steady_state, steady_state
 
 NAME = "yang-2010"

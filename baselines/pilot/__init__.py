@@ -2,7 +2,7 @@
 
 from baselines.pilot.information import ValueOfInformation, value_of_information
 from baselines.pilot.lattice import Lattice
-from baselines.pilot.model import model
+from baselines.pilot.model import build_model
 from baselines.pilot.optimum import FAMILY, PilotRunOptimum, solve
 
 __all__ = [
@@ -10,7 +10,7 @@ __all__ = [
     "Lattice",
     "PilotRunOptimum",
     "ValueOfInformation",
-    "model",
+    "build_model",
     "solve",
     "value_of_information",
 ]

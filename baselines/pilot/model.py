@@ -19,7 +19,7 @@ PilotModel = TabularModel[PilotRunScenario]
 PilotPolicy = TabularPolicy[PilotRunScenario]
 
 
-def model(beliefs: Beliefs, observation: str = "belief") -> PilotModel:
+def build_model(beliefs: Beliefs, observation: str = "belief") -> PilotModel:
     """Return the decision problem: its states are the counts, in the order of their keys.
 
     With ``observation="outcome"`` each is as many states as the last test can have been there.

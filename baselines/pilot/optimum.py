@@ -17,7 +17,7 @@ from baselines.core.solver import Solution
 from baselines.core.tabular import TabularOptimum
 from baselines.pilot.information import ValueOfInformation, value_of_information
 from baselines.pilot.lattice import Lattice
-from baselines.pilot.model import PilotModel, PilotPolicy, lattice_rows, model
+from baselines.pilot.model import PilotModel, PilotPolicy, build_model, lattice_rows
 from baselines.pilot.plan import counts_in_words, plan
 from baselines.pilot.reference import designs
 from qc_gym.core.fields import money_in
@@ -67,7 +67,7 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
     @cached_property
     def model(self) -> PilotModel:
         """The tables."""
-        return model(self.lattice.beliefs, self.observation)
+        return build_model(self.lattice.beliefs, self.observation)
 
     @cached_property
     def solution(self) -> Solution:

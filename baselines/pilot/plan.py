@@ -23,7 +23,7 @@ class Exit(NamedTuple):
     action: int
 
 
-class Run(NamedTuple):
+class Stretch(NamedTuple):
     """Tests of one node, one after another, from the counts at ``row`` of the lattice."""
 
     row: int
@@ -78,12 +78,12 @@ def plan(lattice: Lattice) -> Plan:
     )
 
 
-def reached_runs(lattice: Lattice) -> list[Run]:
+def reached_runs(lattice: Lattice) -> list[Stretch]:
     """Return the runs of tests that the optimum can come to, breadth-first from the start."""
     rows = [0] if lattice.actions[0] < COMMIT else []
     seen, runs = set(rows), []
     for row in rows:  # grows while it is read
-        run = Run(row, int(lattice.actions[row]), tuple(_merged(_exits(lattice, row))))
+        run = Stretch(row, int(lattice.actions[row]), tuple(_merged(_exits(lattice, row))))
         runs.append(run)
         for leaving in run.exits:
             if leaving.action < COMMIT and leaving.row not in seen:
@@ -154,7 +154,7 @@ def _is_next(
     return alike and before[1] + 1 == after[0] and last.action == leaving.action >= COMMIT
 
 
-def _elsewhere(lattice: Lattice, run: Run) -> str:
+def _elsewhere(lattice: Lattice, run: Stretch) -> str:
     """Return the counts of the other nodes at the start of a run."""
     beliefs = lattice.beliefs
     points = [run.row // beliefs.strides[k] % len(axis) for k, axis in enumerate(beliefs.axes)]

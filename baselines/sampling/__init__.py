@@ -1,9 +1,8 @@
 """Sequential sampling: the Bayes optimum, the practitioner's tests, and what any policy risks."""
 
 from baselines.sampling.characteristics import Risks
-from baselines.sampling.curves import Curves, PlanCurves, curves
 from baselines.sampling.iso2859 import StandardPlan, standard_plan
-from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
+from baselines.sampling.least_asn import LeastSampleTest, least_sample_test
 from baselines.sampling.lot_plans import (
     DoublePlan,
     LotPlan,
@@ -11,8 +10,9 @@ from baselines.sampling.lot_plans import (
     boundary_policy,
     read_plan,
 )
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from baselines.sampling.optimum import FAMILY, SamplingOptimum, solve
+from baselines.sampling.plan_curves import Curves, PlanCurves, curves
 from baselines.sampling.plans import (
     SprtLines,
     exact_plan,
@@ -39,10 +39,10 @@ __all__ = [
     "StandardPlan",
     "StoppingBounds",
     "boundary_policy",
+    "build_model",
     "curves",
     "exact_plan",
     "least_sample_test",
-    "model",
     "normal_approximation_plan",
     "one_sided_test_plan",
     "power_sample_size",

@@ -19,6 +19,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from qc_gym.core.inspection import check_errors, judged
+from qc_gym.sampling.judgements import lot_chances
+
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
@@ -30,6 +33,7 @@ NEGLIGIBLE = 1e-290
 # A walk of a boundary test ends when no state is reached with more than this: nothing that could
 # still change its ASN or its risks in the last digit is then left, however large max_samples is.
 UNSEEN = 1e-25
+NO_CHANCES: FloatArray = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -64,24 +68,28 @@ class Risks:
         good: float | None = None,
         bad: float | None = None,
         lot_size: int | None = None,
+        false_alarm: float = 0.0,
+        miss: float = 0.0,
     ) -> Risks:
         """Measure the policy `probabilities` (size, 3) at `p` (P,) and at `good` and `bad`.
 
-        With a `lot_size`, `good` and `bad` are rounded to the nearest whole number of defectives
-        and stored so; `p` must be exact. Raises ValueError like `forward_pass`, and when only one
-        of `good` and `bad` is given.
+        All are true fractions defective, whatever inspectors take items for. With a `lot_size`,
+        `good` and `bad` are rounded to the nearest whole number of defectives and stored so; `p`
+        must be exact. Raises ValueError like `forward_pass`, and when only one of `good` and `bad`
+        is given.
         """
+        rest = max_samples, lot_size, false_alarm, miss
         points = np.atleast_1d(np.asarray(p, dtype=np.float64))
         if (good is None) != (bad is None):
             raise ValueError(f"give both good and bad, or neither; got good={good}, bad={bad}")
         if good is None or bad is None:
-            accepted, number = forward_pass(probabilities, points, max_samples, lot_size)
+            accepted, number = forward_pass(probabilities, points, *rest)
             return cls(points, accepted, number)
         if not 0.0 <= good < bad <= 1.0:
             raise ValueError(f"0 <= good < bad <= 1 is required; got good={good}, bad={bad}")
         good, bad = lot_rate(good, lot_size), lot_rate(bad, lot_size)
         everywhere = np.concatenate((points, [good, bad]))
-        accepted, number = forward_pass(probabilities, everywhere, max_samples, lot_size)
+        accepted, number = forward_pass(probabilities, everywhere, *rest)
         producer_risk, consumer_risk = 1.0 - float(accepted[-2]), float(accepted[-1])
         return cls(points, accepted[:-2], number[:-2], good, bad, producer_risk, consumer_risk)
 
@@ -154,6 +162,8 @@ def forward_pass(
     p: npt.ArrayLike,
     max_samples: int,
     lot_size: int | None = None,
+    false_alarm: float = 0.0,
+    miss: float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Compute the acceptance probability and average sample number of a policy (Wald 1947).
 
@@ -165,6 +175,8 @@ def forward_pass(
     max_samples : most items the policy may inspect
     lot_size : None for independent items, each defective with chance p; N for items drawn without
         replacement from a lot of N with p N defectives
+    false_alarm, miss : probabilities that a conforming item is judged defective, and a defective
+        one conforming; the policy's d counts judgements, and p is the truth
 
     Returns
     -------
@@ -175,9 +187,13 @@ def forward_pass(
     ------
     ValueError
         If an argument is out of range, if the lot is smaller than `max_samples`, if p N is not a
-        whole number, or if a row of `probabilities` is not a distribution.
+        whole number, if `false_alarm` and `miss` are not errors of an inspector, or if a row of
+        `probabilities` is not a distribution.
     """
     check_lattice(max_samples, lot_size)
+    if not (false_alarm >= 0.0 and miss >= 0.0):
+        raise ValueError(f"false_alarm = {false_alarm}, miss = {miss}: must be at least 0")
+    check_errors(false_alarm, miss)
     table = _checked_policy(probabilities, max_samples)
     rates = np.atleast_1d(np.asarray(p, dtype=np.float64))
     if rates.ndim != 1:
@@ -194,7 +210,19 @@ def forward_pass(
                 f"p * lot_size must be a whole number of defectives; got p={broken[0]} with "
                 f"lot_size={lot_size}, that is {broken[0] * lot_size}"
             )
-    accepted, number = _forward(table, rates, defectives, max_samples, lot_size or 0)
+    if lot_size is None:
+        chances = judged(rates, false_alarm, miss)
+        accepted, number = _forward(table, chances, defectives, max_samples, 0, NO_CHANCES)
+    elif false_alarm == 0.0 and miss == 0.0:
+        accepted, number = _forward(table, rates, defectives, max_samples, lot_size, NO_CHANCES)
+    else:
+        accepted, number = np.empty((2, rates.size))
+        for i, count in enumerate(defectives.astype(np.int64)):
+            chances = lot_chances(int(count), lot_size, max_samples, false_alarm, miss)
+            one = slice(i, i + 1)
+            accepted[one], number[one] = _forward(
+                table, rates[one], defectives[one], max_samples, lot_size, chances
+            )
     # A sum of rounded numbers can exceed one in its last digit.
     return np.minimum(accepted, 1.0), number
 
@@ -290,8 +318,15 @@ def _checked_policy(probabilities: npt.ArrayLike, max_samples: int) -> FloatArra
 
 
 @numba.njit(cache=True, error_model="numpy")
-def defective_chance(p: float, defectives: float, lot_size: int, n: int, d: int) -> float:
-    """Return P(next item defective | n, d): `p`, or without replacement if `lot_size` is not 0."""
+def defective_chance(
+    p: float, defectives: float, lot_size: int, n: int, d: int, chances: FloatArray
+) -> float:
+    """Return P(next item found defective | n, d): `p`, or without replacement if `lot_size` is not 0.
+
+    Where `chances` (size,) at each state are given, it is those.
+    """
+    if chances.size > 0:
+        return chances[n * (n + 1) // 2 + d]
     if lot_size == 0:
         return p
     return min(max((defectives - d) / (lot_size - n), 0.0), 1.0)
@@ -304,6 +339,7 @@ def _forward(
     defectives: FloatArray,
     max_samples: int,
     lot_size: int,
+    chances: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     accepted = np.zeros(p.size)
     number = np.zeros(p.size)
@@ -324,7 +360,7 @@ def _forward(
                     onward = here * probabilities[row + d, INSPECT] if n < max_samples else 0.0
                     if onward > 0.0:
                         number[i] += onward
-                        chance = defective_chance(p[i], defectives[i], lot_size, n, d)
+                        chance = defective_chance(p[i], defectives[i], lot_size, n, d, chances)
                         reach[d] += onward * (1.0 - chance)
                         carried = onward * chance
                         first, last = min(first, d), d + 1
@@ -356,12 +392,14 @@ def boundary_walk(
     accept: IntArray,
     reject: IntArray,
     occupancy: FloatArray,
+    chances: FloatArray = NO_CHANCES,
 ) -> tuple[float, float, float]:
     """Compute ASN, P(accept) and P(reject) at p of a boundary test, from the states it reaches.
 
-    `defectives` is p `lot_size`; both are 0 for independent items. `accept` < `reject`, of shape
-    (max_samples + 1,), leave nothing open at the last n. The chances of reaching (n, d) are added
-    to `occupancy` (size,), unless that is empty.
+    `defectives` is p `lot_size`; both are 0 for independent items, for which p may be a fraction
+    judged defective. `accept` < `reject`, of shape (max_samples + 1,), leave nothing open at the
+    last n. The chances of reaching (n, d) are added to `occupancy` (size,), unless that is empty.
+    `chances`, unless empty, are those of :func:`defective_chance`.
     """
     number, accepted, rejected = 0.0, 0.0, 0.0
     reach = np.empty(accept.size + 1)
@@ -381,7 +419,7 @@ def boundary_walk(
             here = reach[d]
             number += here
             largest = max(largest, here)
-            chance = defective_chance(p, defectives, lot_size, n, d)
+            chance = defective_chance(p, defectives, lot_size, n, d, chances)
             reach[d] = here * (1.0 - chance) + carried
             carried = here * chance
         if largest < UNSEEN:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from baselines.core.solver import evaluate
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import lattice_counts
-from baselines.sampling.curves import Curves
 from baselines.sampling.model import SamplingModel, SamplingPolicy
+from baselines.sampling.plan_curves import Curves
 from baselines.sampling.reference import risks
 from qc_gym.core.picture import FAINT, OPTIMUM, SERIES, Picture, literal, styles_of
 from qc_gym.core.policy import Player
@@ -106,8 +106,12 @@ def regret_maps(
         return figure
     figure.colorbar(image, ax=axes, label="part of the regret (money)", extend="min")
     figure.supxlabel("items inspected n")
-    figure.supylabel("defectives found d")
+    figure.supylabel(_counted(solution.scenario))
     return figure
+
+
+def _counted(scenario: SequentialSamplingScenario) -> str:
+    return "judged defective d" if scenario.has_errors else "defectives found d"
 
 
 def regret_plane(
@@ -140,7 +144,7 @@ def decision_maps(policies: Mapping[str, SamplingPolicy]) -> Figure:
     for ax in axes[len(policies) :]:
         ax.set_axis_off()
     figure.supxlabel("items inspected n")
-    figure.supylabel("defectives found d")
+    figure.supylabel(_counted(optimum.model.scenario))
     has_chance = any((policy.probabilities.max(axis=1) < 1.0).any() for policy in policies.values())
     handles: list[Patch | Line2D] = [
         Patch(facecolor=_COLOURS[action], edgecolor="grey", label=name)
@@ -225,6 +229,10 @@ def curve_panels(curves: Curves) -> Figure:
         for word, rate in (("good", marks.good), ("bad", marks.bad)):
             if rate is not None:
                 _mark_rate(ax, word, 100 * rate)
+    if all(one.average_outgoing_quality is None for one in curves.values()):
+        panels[2].clear()
+        panels[2].set_axis_off()
+        panels[2].set_title("No average outgoing quality: inspectors err")
     if all(one.average_total_inspection is None for one in curves.values()):
         panels[3].clear()
         panels[3].set_axis_off()

@@ -32,7 +32,7 @@ SamplingModel = TabularModel[SequentialSamplingScenario]
 SamplingPolicy = TabularPolicy[SequentialSamplingScenario]
 
 
-def model(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingModel:
+def build_model(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingModel:
     """Return the decision problem: its states are the counts (n, d), in the order of the lattice.
 
     With ``observation="outcome"`` each point of the lattice is three states, one for each last

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from baselines.core.family import Family
 from baselines.core.plan import Plan
 from baselines.core.references import Reference, References
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.iso2859 import Level
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from baselines.sampling.plan import plan
 from baselines.sampling.practice import references
+from baselines.sampling.stopping import stopping_bounds
 from qc_gym.core.policy import Player
 from qc_gym.sampling.dynamics import CONFORMING, DEFECTIVE
 from qc_gym.sampling.env import SequentialSamplingEnv
@@ -21,7 +25,7 @@ from qc_gym.sampling.scenario import SequentialSamplingScenario
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_LAST = {CONFORMING: ", the last one conforming", DEFECTIVE: ", the last one defective"}
+_LAST = {CONFORMING: "conforming", DEFECTIVE: "defective"}
 
 
 class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
@@ -45,9 +49,10 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
     def describe_state(self, row: int) -> str:
         """Return a state in words: the counts, and the last result where the state holds it."""
-        state = self.model.states[row]
-        counts = f"n = {state['n']} inspected, d = {state['d']} defective"
-        return counts + _LAST.get(int(state["last_result"]), "")
+        state, judged = self.model.states[row], "judged " * self.scenario.has_errors
+        counts = f"n = {state['n']} inspected, d = {state['d']} {judged}defective"
+        last = _LAST.get(int(state["last_result"]))
+        return counts if last is None else f"{counts}, the last one {judged}{last}"
 
     def describe_action(self, row: int, action: int) -> str:
         """Return an action in words."""
@@ -66,7 +71,12 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
 
 def solve(scenario: SequentialSamplingScenario, observation: str = "belief") -> SamplingOptimum:
     """Return the optimum of a sequential sampling scenario."""
-    return SamplingOptimum.of(model(scenario, observation))
+    return SamplingOptimum.of(build_model(scenario, observation))
 
 
-FAMILY = Family(SequentialSamplingEnv, solve)
+def values(scenarios: Sequence[SequentialSamplingScenario]) -> NDArray[np.float64]:
+    """Return the optimal values of many scenarios, (n,), without their tables."""
+    return np.array([stopping_bounds(scenario).value for scenario in scenarios])
+
+
+FAMILY = Family(SequentialSamplingEnv, solve, values)

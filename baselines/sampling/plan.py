@@ -21,6 +21,10 @@ _COLUMNS = {
     "reject if defective ≥": "reject the lot at this many defectives or more; empty: not yet",
     "lots": "share of all lots that come as far",
 }
+_JUDGED = (
+    "Count what is judged defective, as it is judged: the numbers of the table allow for items that are "
+    "judged wrongly.",
+)
 
 
 def plan(optimum: TabularOptimum[SequentialSamplingScenario]) -> Plan:
@@ -56,6 +60,7 @@ def plan(optimum: TabularOptimum[SequentialSamplingScenario]) -> Plan:
         guidance=(
             "Inspect one item after another. Count the items inspected and the defective ones among them; "
             "look up the row of the items inspected: accept, reject, or else inspect one more.",
+            *(_JUDGED if optimum.scenario.has_errors else ()),
         ),
         columns=_COLUMNS,
         rows=tuple(rows),
@@ -81,18 +86,19 @@ def _facts(
     good, bad = design_rates(scenario)
     if not 0.0 <= good < bad <= 1.0:  # a prior so sharp that one of them is not to be computed
         return tuple(facts)
+    lot: dict[str, Any] = {
+        name: getattr(scenario, name) for name in ("lot_size", "false_alarm", "miss")
+    }
     at = Risks.of(
         np.eye(3)[actions],
         np.zeros(0),
         scenario.max_samples,
         good=good,
         bad=bad,
-        lot_size=scenario.lot_size,
+        **lot,
     )
     rates = np.array([at.good, at.bad], np.float64)
-    numbers = Risks.of(
-        np.eye(3)[actions], rates, scenario.max_samples, lot_size=scenario.lot_size
-    ).average_sample_number
+    numbers = Risks.of(np.eye(3)[actions], rates, scenario.max_samples, **lot).average_sample_number
     mean = "" if isinstance(scenario.prior, TwoPointPrior) else ", the mean of such lots"
     facts += [
         Fact(

@@ -37,6 +37,8 @@ from scipy.stats import hypergeom
 
 from baselines.core.references import NoPlanError
 from baselines.sampling.lot_plans import SinglePlan
+from qc_gym.core.inspection import check_errors, judged
+from qc_gym.sampling.judgements import lot_counts
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -218,6 +220,8 @@ def exact_plan(
     consumer_risk: float,
     lot_size: int | None = None,
     max_sample_size: int = 100_000,
+    false_alarm: float = 0.0,
+    miss: float = 0.0,
 ) -> SinglePlan:
     """Smallest plan whose exact risks exceed neither of those given.
 
@@ -232,6 +236,9 @@ def exact_plan(
         defective (hypergeometric). Without it items are independent (binomial).
     max_sample_size : int
         Largest n considered; the lot's size where that is less.
+    false_alarm, miss : float
+        Probabilities that a conforming item is judged defective, and a defective one conforming. The
+        plan counts judgements; `good` and `bad` are true rates.
 
     Raises
     ------
@@ -241,12 +248,14 @@ def exact_plan(
     """
     good, bad, alpha, beta = _design(good, bad, producer_risk, consumer_risk)
     largest = _integer("max_sample_size", max_sample_size, 1)
+    check_errors(false_alarm, miss)
     if lot_size is None:
-        rejected, accepted = _binomial_tails(good, bad)
+        rates = [judged(rate, false_alarm, miss) for rate in (good, bad)]
+        rejected, accepted = _binomial_tails(rates[0], rates[1])
     else:
         lot = _integer("lot_size", lot_size, 1)
         largest = min(largest, lot)
-        rejected, accepted = _hypergeometric_tails(good, bad, lot)
+        rejected, accepted = _hypergeometric_tails(good, bad, lot, false_alarm, miss)
     plan = _smallest_plan(rejected, accepted, alpha, beta, largest)
     if plan is None:
         raise NoPlanError(
@@ -266,12 +275,19 @@ def _binomial_tails(good: float, bad: float) -> tuple[Tail, Tail]:
     )
 
 
-def _hypergeometric_tails(good: float, bad: float, lot: int) -> tuple[Tail, Tail]:
+def _hypergeometric_tails(
+    good: float, bad: float, lot: int, false_alarm: float, miss: float
+) -> tuple[Tail, Tail]:
     """P(reject at good) of (n, c) and P(accept at bad) of (c, n), c < n, finite lot."""
     few, many = round(lot * good), round(lot * bad)
     if few == many:
         raise NoPlanError(
             f"lot_size={lot}: too small, good={good} and bad={bad} both mean {few} defectives"
+        )
+    if false_alarm > 0.0 or miss > 0.0:
+        return (
+            lambda n, c: float(lot_counts(n, few, lot, false_alarm, miss)[c + 1 :].sum()),
+            lambda c, n: float(lot_counts(n, many, lot, false_alarm, miss)[: c + 1].sum()),
         )
     return (
         lambda n, c: float(hypergeom.sf(c, lot, few, n)),

@@ -1,4 +1,4 @@
-"""What is known of a lot after n items with d defectives: Bayes' rule, in float64.
+"""What is known of a lot after n items, d of them judged defective: Bayes' rule, in float64.
 
 Written apart from the environment's own ``observe``, so that each checks the other. Arrays run over the
 lattice of counts, 0 ≤ d ≤ n ≤ max_samples, in the order of n·(n+1)/2 + d (shape (T,)).
@@ -15,6 +15,13 @@ from scipy import special
 
 from baselines.sampling.beta_binomial import tails
 from baselines.sampling.characteristics import lattice_counts
+from qc_gym.sampling.judgements import (
+    beta_binomial_row,
+    hypergeometric_row,
+    judged_lattice,
+    judged_row,
+    read_row,
+)
 from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario, TwoPointPrior
 
 
@@ -27,7 +34,7 @@ class Posterior:
     prob_bad
         P(the lot is bad).
     prob_defective
-        P(the next item inspected is defective).
+        P(the next item inspected is judged defective).
     accept_loss, reject_loss
         Expected loss of accepting, of rejecting now, in money.
     """
@@ -40,6 +47,8 @@ class Posterior:
 
 def posterior(scenario: SequentialSamplingScenario) -> Posterior:
     """Return what is known at each point of the lattice."""
+    if scenario.hides_counts:
+        return _judged(scenario)
     if isinstance(scenario.prior, TwoPointPrior):
         return _two_point(scenario, scenario.prior)
     return _beta(scenario, scenario.prior)
@@ -52,8 +61,8 @@ def _two_point(scenario: SequentialSamplingScenario, prior: TwoPointPrior) -> Po
         log_odds = of_defective[d] + of_conforming[n - d]
     # Counts that neither lot can show are never reached; any posterior will do there.
     prob_bad = special.expit(np.where(np.isnan(log_odds), 0.0, log_odds))
-    good: NDArray[np.float64] | float = prior.good
-    bad: NDArray[np.float64] | float = prior.bad
+    good: NDArray[np.float64] | float = scenario.judged(prior.good)
+    bad: NDArray[np.float64] | float = scenario.judged(prior.bad)
     if scenario.lot_size is not None:
         left = np.maximum(scenario.lot_size - n, 1)
         defectives = scenario.defectives(prior.good), scenario.defectives(prior.bad)
@@ -69,16 +78,17 @@ def _two_point(scenario: SequentialSamplingScenario, prior: TwoPointPrior) -> Po
 def log_odds_tables(
     scenario: SequentialSamplingScenario, prior: TwoPointPrior
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the terms of the log odds of a bad lot that k defectives, k conforming items add.
+    """Return the terms of the log odds of a bad lot that k items found defective, conforming add.
 
     Both (max_samples + 1,), the prior's odds in the first; ±inf from where a good, a bad lot cannot
-    have so many.
+    have so many. In an infinite lot what is found are judgements, in a finite one the truth.
     """
     prior_odds = np.log(prior.prob_bad) - np.log1p(-prior.prob_bad)
     if scenario.lot_size is None:
         k = np.arange(scenario.max_samples + 1)
-        conforming = k * (np.log1p(-prior.bad) - np.log1p(-prior.good))
-        return prior_odds + k * np.log(prior.bad / prior.good), conforming
+        conforming = k * (scenario.log_passed(prior.bad) - scenario.log_passed(prior.good))
+        ratio = scenario.judged(prior.bad) / scenario.judged(prior.good)
+        return np.asarray(prior_odds + k * np.log(ratio)), np.asarray(conforming)
     k = np.arange(scenario.max_samples)
     lot = scenario.lot_size
     good, bad = scenario.defectives(prior.good), scenario.defectives(prior.bad)
@@ -89,6 +99,47 @@ def log_odds_tables(
         prior_odds + np.concatenate([[0.0], np.cumsum(defective)]),
         np.concatenate([[0.0], np.cumsum(conforming)]),
     )
+
+
+def _judged(scenario: SequentialSamplingScenario) -> Posterior:
+    """Judge the true counts of the last row, and think back to what may have been seen before."""
+    weights = judged_last_row(scenario)
+    last = np.empty((1, weights.shape[1]))
+    read_row(weights[:2], scenario.max_samples, last)
+    (prob_bad, accept_loss, reject_loss), prob_defective = judged_lattice(weights[[0, 2, 3, 4]])
+    prob_defective[-last.size :] = scenario.judged(last[0])
+    return Posterior(np.minimum(prob_bad, 1.0), prob_defective, accept_loss, reject_loss)
+
+
+def judged_last_row(scenario: SequentialSamplingScenario) -> NDArray[np.float64]:
+    """Return the weights of the judged counts at n = max_samples, float64 (5, max_samples + 1).
+
+    See :mod:`qc_gym.sampling.judgements`. Of the counts, and these times P(a further item is defective),
+    P(bad) and the expected losses of accepting and rejecting.
+    """
+    n, prior = scenario.max_samples, scenario.prior
+    k = np.arange(n + 1)
+    if isinstance(prior, BetaPrior):
+        weights = beta_binomial_row(n, prior.a, prior.b) * np.stack(
+            [np.ones(n + 1), (prior.a + k) / (prior.a + prior.b + n), *last_row(scenario, prior)]
+        )
+    else:
+        assert scenario.lot_size is not None
+        lot, weights = scenario.lot_size, np.zeros((5, n + 1))
+        for rate, prob, is_bad in (
+            (prior.good, 1.0 - prior.prob_bad, False),
+            (prior.bad, prior.prob_bad, True),
+        ):
+            held = scenario.defectives(rate)
+            row = prob * hypergeometric_row(n, held, lot)
+            weights[0] += row
+            weights[1] += row * (held - k) / max(lot - n, 1)
+            if is_bad:
+                weights[2:4] = row, scenario.accept_bad_cost * row
+            else:
+                weights[4] = scenario.reject_good_cost * row
+    judged: NDArray[np.float64] = judged_row(weights, scenario.false_alarm, scenario.miss)
+    return judged
 
 
 def _beta(scenario: SequentialSamplingScenario, prior: BetaPrior) -> Posterior:
@@ -102,7 +153,7 @@ def _beta(scenario: SequentialSamplingScenario, prior: BetaPrior) -> Posterior:
 def last_row(scenario: SequentialSamplingScenario, prior: BetaPrior) -> NDArray[np.float64]:
     """Return P(bad) and the expected losses of accepting and rejecting at n = max_samples.
 
-    float64 (3, max_samples + 1), for d = 0, 1, …
+    float64 (3, max_samples + 1), for 0, 1, … items that truly are defective.
     """
     find = _tails if scenario.lot_size is None else _lot_tails
     prob_bad, prob_good, excess, shortfall = find(scenario, prior)

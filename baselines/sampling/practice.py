@@ -12,7 +12,7 @@ from baselines.core.references import Reference
 from baselines.sampling import tuned
 from baselines.sampling.iso2859 import Level, standard_plan
 from baselines.sampling.lot_plans import LotPlan, boundary_policy
-from baselines.sampling.model import SamplingModel, SamplingPolicy, model
+from baselines.sampling.model import SamplingModel, SamplingPolicy, build_model
 from baselines.sampling.plans import sprt_lines
 from baselines.sampling.reference import design_rates, designs, risks, risks_for
 
@@ -84,9 +84,10 @@ def _tuned(tables: SamplingModel) -> dict[str, Reference]:
 def _slopes(tables: SamplingModel, stakes: tuned.Stakes) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the slopes at which the search for lines begins: Wald's, and the mean rate found."""
     mean = float(np.clip(stakes.prob_defective[0], 1e-4, 1.0 - 1e-4))
-    good, bad = design_rates(tables.scenario)
+    scenario = tables.scenario
+    good, bad = (scenario.judged(rate) for rate in design_rates(scenario))
     try:
-        wald = sprt_lines(good, bad, *risks_for(tables.scenario)).slope
+        wald = sprt_lines(good, bad, *risks_for(scenario)).slope
     except ValueError:  # a prior so sharp that one of the rates is not to be computed
         return np.array([mean])
     return np.array([wald, mean])
@@ -119,7 +120,7 @@ def _with_risks(tables: SamplingModel, design: Callable[[], Any]) -> Design:
         if (
             tables.observation != "belief"
         ):  # the same plan where the last result is no part of a state
-            belief = model(tables.scenario)
+            belief = build_model(tables.scenario)
             split = tables.num_states // belief.num_states
             counted = type(policy)(belief, policy.probabilities[::split])
         found = risks(counted, np.zeros(0))

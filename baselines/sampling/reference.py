@@ -18,7 +18,7 @@ from baselines.core.problem import problem_of
 from baselines.core.references import NoPlanError, Reference
 from baselines.core.tabular import TabularOptimum
 from baselines.sampling.characteristics import Risks
-from baselines.sampling.least_sample_test import least_sample_test
+from baselines.sampling.least_asn import least_sample_test
 from baselines.sampling.lot_plans import SinglePlan, boundary_policy
 from baselines.sampling.model import SamplingModel, SamplingPolicy
 from baselines.sampling.plans import (
@@ -50,7 +50,8 @@ def designs(
 ) -> dict[str, Reference]:
     """Return the practitioner's tests for a scenario, designed for its good and bad rates.
 
-    And for the producer's risk ``alpha`` and the consumer's risk ``beta``; see :func:`risks_for`.
+    Where inspectors err, for the rates at which such lots are judged defective; and for the
+    producer's risk ``alpha`` and the consumer's risk ``beta``, see :func:`risks_for`.
 
     ``sprt`` (Wald), ``least_asn`` (the test of least average sample number with the same risks) and
     single plans: ``single_normal`` (normal approximation), ``single_precision`` and
@@ -60,6 +61,7 @@ def designs(
     """
     scenario = tables.scenario
     lot, most = scenario.lot_size, scenario.max_samples
+    errors = scenario.false_alarm, scenario.miss
     alpha, beta = risks_for(scenario, alpha, beta)
 
     @cache
@@ -72,9 +74,22 @@ def designs(
             )
         return good, bad, alpha, beta
 
+    @cache
+    def judged_pair() -> tuple[float, float, float, float]:
+        good, bad = (scenario.judged(rate) for rate in pair()[:2])
+        if not 0.0 < good < bad < 1.0:
+            raise NoPlanError(
+                f"false_alarm, miss: good and bad lots are judged defective at rates {good!r} and "
+                f"{bad!r}, which no test tells apart in float64"
+            )
+        return good, bad, alpha, beta
+
     def risks_asked() -> dict[str, float]:
         good, bad, alpha, beta = pair()
-        return {"good": good, "bad": bad, "alpha": alpha, "beta": beta}
+        asked = {"good": good, "bad": bad, "alpha": alpha, "beta": beta}
+        if scenario.has_errors:
+            asked["judged_good"], asked["judged_bad"] = judged_pair()[:2]
+        return asked
 
     def single(find: Callable[[], SinglePlan], curtailed: bool = False) -> Reference:
         words = "single sampling plan: inspect n, accept at most c defectives"
@@ -87,30 +102,32 @@ def designs(
 
     @cache
     def exact() -> SinglePlan:
-        return exact_plan(*pair(), lot, most)
+        judged_pair()
+        return exact_plan(*pair(), lot, most, *errors)
 
     def precision() -> SinglePlan:
-        good, bad, alpha, _ = pair()
+        good, bad, alpha, _ = judged_pair()
         size = precision_sample_size(good, bad - good, 1 - alpha)
         return one_sided_test_plan(size, good, 1 - alpha)
 
     def power() -> SinglePlan:
-        good, bad, _, beta = pair()
+        good, bad, _, beta = judged_pair()
         return one_sided_test_plan(power_sample_size(good, bad, 1 - beta), good, 0.5)
 
     def sprt() -> tuple[SamplingPolicy, dict[str, float]]:
-        lines = sprt_lines(*pair())
-        return sprt_policy(tables, *pair()), {**lines._asdict(), **risks_asked()}
+        lines = sprt_lines(*judged_pair())
+        return sprt_policy(tables, *judged_pair()), {**lines._asdict(), **risks_asked()}
 
     def least() -> tuple[SamplingPolicy, dict[str, float]]:
-        test = least_sample_test(*pair(), most, lot)
+        judged_pair()
+        test = least_sample_test(*pair(), most, lot, false_alarm=errors[0], miss=errors[1])
         policy = boundary_policy(tables, test.acceptance_numbers, test.rejection_numbers)
         return policy, risks_asked()
 
     return {
         "sprt": Reference("Wald's sequential probability ratio test", sprt),
         "least_asn": Reference("the test of least average sample number with its risks", least),
-        "single_normal": single(lambda: normal_approximation_plan(*pair())),
+        "single_normal": single(lambda: normal_approximation_plan(*judged_pair())),
         "single_precision": single(precision),
         "single_power": single(power),
         "single_exact": single(exact),
@@ -143,7 +160,7 @@ def risks_for(
 
 
 def design_rates(scenario: SequentialSamplingScenario) -> tuple[float, float]:
-    """Return the good and the bad fraction defective that a test is designed to tell apart.
+    """Return the good and the bad true fraction defective that a test is designed to tell apart.
 
     Under a Beta prior, the means of p among the good and among the bad lots.
     """
@@ -195,6 +212,8 @@ def risks(
 ) -> Risks:
     """Return the exact operating characteristic, average sample number and risks of any policy.
 
+    All at true fractions defective, whatever the scenario's inspectors take items for.
+
     Parameters
     ----------
     policy
@@ -238,4 +257,13 @@ def risks(
             if lot_size is None
             else np.arange(math.floor(top * lot_size + 1e-9) + 1) / lot_size
         )
-    return Risks.of(probabilities, p, scenario.max_samples, good=good, bad=bad, lot_size=lot_size)
+    return Risks.of(
+        probabilities,
+        p,
+        scenario.max_samples,
+        good=good,
+        bad=bad,
+        lot_size=lot_size,
+        false_alarm=scenario.false_alarm,
+        miss=scenario.miss,
+    )

@@ -14,7 +14,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from baselines.sampling.posterior import average_row, last_row, log_odds_tables
+from baselines.sampling.posterior import (
+    average_row,
+    judged_last_row,
+    last_row,
+    log_odds_tables,
+)
+from qc_gym.sampling.judgements import read_row, thin_row
 from qc_gym.sampling.scenario import SequentialSamplingScenario, TwoPointPrior
 
 
@@ -39,11 +45,13 @@ def stopping_bounds(scenario: SequentialSamplingScenario) -> StoppingBounds:
     """Return the optimum in O(max_samples) memory; where inspecting is worth nothing it stops."""
     accept, reject = np.empty((2, scenario.max_samples + 1), np.int64)
     prior, cost = scenario.prior, scenario.inspection_cost
-    if isinstance(prior, TwoPointPrior):
-        defectives, lot = np.array([prior.good, prior.bad]), scenario.lot_size or 0
-        if lot:
-            counts = scenario.defectives(prior.good), scenario.defectives(prior.bad)
-            defectives = np.array(counts, np.float64)
+    if scenario.hides_counts:
+        weights = judged_last_row(scenario)[[0, 3, 4]]
+        value = _judged(weights, cost, accept, reject)
+    elif isinstance(prior, TwoPointPrior):
+        defectives, lot = np.empty(2), scenario.lot_size or 0
+        find = scenario.defectives if lot else scenario.judged
+        defectives[:] = find(prior.good), find(prior.bad)
         value = _two_point(
             *log_odds_tables(scenario, prior),
             defectives,
@@ -98,6 +106,20 @@ def _beta(losses, a, b, cost, accept, reject):  # type: ignore[no-untyped-def]
         for d in range(max(low - 1, 0), min(high + 1, n) + 1):
             row[0, d], row[1, d] = level[0, d], level[1, d]
             row[2, d] = (a + d) / (a + b + n)
+        low, high = _decide(n, most, cost, row, values, low, high, accept, reject)
+    return values[0]
+
+
+@njit(cache=True, error_model="numpy")
+def _judged(weights, cost, accept, reject):  # type: ignore[no-untyped-def]
+    most = len(accept) - 1
+    values = np.empty(most + 2)
+    row = np.empty((3, most + 2))
+    low, high = 0, most
+    for n in range(most, -1, -1):
+        if n < most:
+            thin_row(weights, n, row[2])
+        read_row(weights, n, row[:2])
         low, high = _decide(n, most, cost, row, values, low, high, accept, reject)
     return values[0]
 

@@ -167,7 +167,7 @@ def happened(moment: Moment) -> str:
     if answer == "inspect":
         if moment.delivered or moment.state["last_result"] != FOUND_BAD:
             return f"{name} inspected: good"
-        is_part = moment.scenario.nodes[name].children is None
+        is_part = not moment.scenario.tree[name].children
         return f"{name} inspected: bad{', thrown away' if is_part else ''}"
     done = {
         "use": "used as it is",
@@ -190,7 +190,7 @@ def knowledge(moment: Moment) -> list[tuple[str, tuple[str, ...]]]:
         kind = KINDS[int(state["status"][i])]
         chance = CHANCE.format(observations[0, NODE_FEATURES * i + 3])
         words = [chance if kind == "unverified" else kind]
-        if scenario.nodes[name].children is not None and kind != "good":
+        if scenario.tree[name].children and kind != "good":
             failures = int(state["failures"][i])
             words.append(counted(failures, "failure"))
         known.append((kind, tuple(words)))
@@ -220,14 +220,14 @@ def parents_first(scenario: AssemblyScenario) -> Iterator[tuple[int, str]]:
     while stack:
         name = stack.pop()
         yield number[name], name
-        stack.extend(reversed(scenario.nodes[name].children or ()))
+        stack.extend(reversed(scenario.tree[name].children))
 
 
 def depths_of(scenario: AssemblyScenario) -> dict[str, int]:
     """Return how far below the root each node is, by name."""
     depths = {scenario.order[-1]: 0}
     for _, name in parents_first(scenario):
-        for child in scenario.nodes[name].children or ():
+        for child in scenario.tree[name].children:
             depths[child] = depths[name] + 1
     return depths
 
@@ -240,7 +240,7 @@ def layout(scenario: AssemblyScenario) -> Mapping[str, Box]:
     centres: dict[str, float] = {}
     seen = 0
     for name in scenario.order:
-        children = scenario.nodes[name].children
+        children = scenario.tree[name].children
         if children:
             leaves[name] = sum(leaves[child] for child in children)
             centres[name] = (centres[children[0]] + centres[children[-1]]) / 2.0
@@ -253,7 +253,7 @@ def layout(scenario: AssemblyScenario) -> Mapping[str, Box]:
     boxes = {
         name: _box(
             name,
-            2 if scenario.nodes[name].children is None else 3,
+            3 if scenario.tree[name].children else 2,
             (LEFT + pitch * centres[name], TOP - drop * (depths[name] + 0.5)),
             (pitch * leaves[name], drop),
         )
@@ -306,8 +306,8 @@ def _backdrop(scenario: AssemblyScenario) -> NDArray[np.uint8]:
     """Return what stays the same for a whole episode, uint8 (480, 800, 4)."""
     figure = Picture(SIZE, DPI, facecolor="white")
     boxes = layout(scenario)
-    for name, node in scenario.nodes.items():
-        for child in node.children or ():
+    for name, node in scenario.tree.items():
+        for child in node.children:
             above, below = boxes[name], boxes[child]
             middle = (above.y - above.height / 2.0 + below.y + below.height / 2.0) / 2.0
             xs, ys = [above.x, above.x, below.x, below.x], [above.y, middle, middle, below.y]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,24 @@ from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 
+MAX_ITEMS = 10_000
+"""Most items that a product may be made of, itself included."""
+
+
+class Use(Record):
+    """Several of one part in an assembly.
+
+    Attributes
+    ----------
+    part
+        Name of a node.
+    quantity
+        How many of them.
+    """
+
+    part: str
+    quantity: Annotated[int, Field(ge=1, le=MAX_ITEMS)] = 1
+
 
 class Node(Record):
     """A part, or an assembly of other nodes.
@@ -35,7 +55,8 @@ class Node(Record):
     purchase_cost
         Parts only: paid each time one is bought.
     children
-        Assemblies only: what it is built from, in the order in which that is asked about.
+        Assemblies only: the names of what it is built from, in the order in which that is asked about.
+        Of what is used several times, the name as often, or ``{part: name, quantity: 2}``.
     assembly_cost, dismantle_cost
         Assemblies only: paid each time one is built, each time one is taken apart.
     inspection_cost
@@ -45,7 +66,7 @@ class Node(Record):
     defect_rate: Share
     inspection_cost: Money
     purchase_cost: Money | None = None
-    children: Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None = None
+    children: Annotated[tuple[str | Use, ...], Field(min_length=1, strict=False)] | None = None
     assembly_cost: Money | None = None
     dismantle_cost: Money | None = None
 
@@ -74,6 +95,36 @@ class Node(Record):
         cost = self.purchase_cost if self.children is None else self.assembly_cost
         assert cost is not None
         return cost
+
+    @property
+    def parts(self) -> Iterator[str]:
+        """The names of the nodes of its children, each as often as it is used."""
+        for child in self.children or ():
+            if isinstance(child, Use):
+                yield from itertools.repeat(child.part, child.quantity)
+            else:
+                yield child
+
+
+class Item(NamedTuple):
+    """An item of the tree that a product is: each use of a node is one of its own.
+
+    Attributes
+    ----------
+    node
+        Name of the node that it is an instance of.
+    children
+        The names of the items that it is built from; none of a bought part.
+    defect_rate, make_cost, inspection_cost, dismantle_cost
+        Those of the node; 0 to dismantle a part.
+    """
+
+    node: str
+    children: tuple[str, ...]
+    defect_rate: float
+    make_cost: float
+    inspection_cost: float
+    dismantle_cost: float
 
 
 def _part(rate: float, price: float, inspection: float) -> dict[str, float]:
@@ -141,7 +192,8 @@ class AssemblyScenario(Scenario):
     discard_recovered
         Whether a recovered item that is not known to be good may be thrown away untested.
     nodes
-        Parts and assemblies by name; the root, the product, is the node that is nobody's child.
+        Parts and assemblies by name; the root, the product, is the node that is nobody's child. A node may
+        be used in several places: a bill of materials, which :attr:`tree` spells out.
     """
 
     price: Money
@@ -187,37 +239,42 @@ class AssemblyScenario(Scenario):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        parents: dict[str, str] = {}
+        used: set[str] = set()
         for name, node in self.nodes.items():
-            for child in node.children or ():
+            for child in dict.fromkeys(node.parts):
                 if child not in self.nodes:
                     raise ValueError(
                         f"nodes.{name}.children: {child!r} is not a node; known: "
                         f"{', '.join(self.nodes)}"
                     )
-                if child in parents:
-                    other = parents[child]
-                    raise ValueError(
-                        f"nodes.{name}.children: {child!r} is a child of {other!r} already"
-                        if other != name
-                        else f"nodes.{name}.children: {child!r} stands there twice"
-                    )
-                parents[child] = name
-        roots = [name for name in self.nodes if name not in parents]
+                used.add(child)
+        roots = [name for name in self.nodes if name not in used]
         if len(roots) > 1:
             raise ValueError(f"nodes: two roots, {roots[0]!r} and {roots[1]!r}; one is needed")
-        reached = set(_children_first(self.nodes, roots[0])) if roots else set()
-        for name in self.nodes:
-            if name not in reached:
-                raise ValueError(f"nodes.{name}: is part of a cycle")
+        counts = _count_items(self.nodes)
+        if counts[roots[0]] > MAX_ITEMS:
+            raise ValueError(
+                f"nodes: {roots[0]!r} is made of {counts[roots[0]]:,} items, itself included; at most "
+                f"{MAX_ITEMS:,} are allowed"
+            )
+        _ = self.tree
         return self
 
     @cached_property
+    def tree(self) -> Mapping[str, Item]:
+        """The items by name, children first and left to right, the product last.
+
+        Of a node that is used several times the items are called ``"name 1"``, ``"name 2"``, … in this
+        order.
+        """
+        used = {child for node in self.nodes.values() for child in node.parts}
+        (root,) = (name for name in self.nodes if name not in used)
+        return _spell_out(self.nodes, root)
+
+    @cached_property
     def order(self) -> tuple[str, ...]:
-        """The names of the nodes, children first and left to right: the kernel's numbers."""
-        children = {child for node in self.nodes.values() for child in node.children or ()}
-        (root,) = (name for name in self.nodes if name not in children)
-        return tuple(_children_first(self.nodes, root))
+        """The names of the items, children first and left to right: the kernel's numbers."""
+        return tuple(self.tree)
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -228,7 +285,7 @@ class AssemblyScenario(Scenario):
     @property
     def kernel(self) -> Kernel:
         """The compiled world of assembly, in the size of this tree."""
-        size = len(self.nodes)
+        size = len(self.tree)
         most_sets = self.max_blind_failures + 1 if self.discard_recovered else 0
         return replace(
             KERNEL,
@@ -241,29 +298,89 @@ class AssemblyScenario(Scenario):
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
-        record = np.zeros(1, scenario_dtype(len(self.nodes)))
+        record = np.zeros(1, scenario_dtype(len(self.tree)))
         for name in ("price", "return_loss", "max_blind_failures", "discard_recovered"):
             record[name] = getattr(self, name)
         number = {name: i for i, name in enumerate(self.order)}
         record["parent"] = -1
         for name, i in number.items():
-            node = self.nodes[name]
-            children = [number[child] for child in node.children or ()]
+            item = self.tree[name]
+            children = [number[child] for child in item.children]
             record["first"][0, i] = min((record["first"][0, j] for j in children), default=i)
             record["parent"][0, children] = i
-            record["defect_rate"][0, i] = node.defect_rate
-            record["make_cost"][0, i] = node.make_cost
-            record["inspection_cost"][0, i] = node.inspection_cost
-            record["dismantle_cost"][0, i] = node.dismantle_cost or 0.0
+            record["defect_rate"][0, i] = item.defect_rate
+            record["make_cost"][0, i] = item.make_cost
+            record["inspection_cost"][0, i] = item.inspection_cost
+            record["dismantle_cost"][0, i] = item.dismantle_cost
         return record
 
 
-def _children_first(nodes: Mapping[str, Node], root: str) -> list[str]:
-    """Return the names of the tree below ``root``, children before parents, left to right."""
-    order: list[str] = []
-    stack = [root]
+def _count_items(nodes: Mapping[str, Node]) -> dict[str, int]:
+    """Return how many items one of each node is made of, itself included.
+
+    Raises
+    ------
+    ValueError
+        A node that is part of itself.
+    """
+    counts: dict[str, int] = {}
+    for start in nodes:
+        stack = [(start, iter(dict.fromkeys(nodes[start].parts)))]
+        above = {start: None}  # in order
+        while stack:
+            name, children = stack[-1]
+            child = next((one for one in children if one not in counts), None)
+            if child is None:
+                stack.pop()
+                above.pop(name)
+                counts[name] = 1 + sum(counts[one] for one in nodes[name].parts)
+            elif child in above:
+                names = list(above)
+                cycle = [*names[names.index(child) :], child]
+                raise ValueError(f"nodes.{child}: is part of a cycle: {' → '.join(cycle)}")
+            else:
+                above[child] = None
+                stack.append((child, iter(dict.fromkeys(nodes[child].parts))))
+    return counts
+
+
+def _spell_out(nodes: Mapping[str, Node], root: str) -> dict[str, Item]:
+    """Return the items of one ``root`` by name, children before parents, left to right.
+
+    Raises
+    ------
+    ValueError
+        A node is called as one of the items of another.
+    """
+    found: list[tuple[str, list[int]]] = []  # node and children of each item, parents first
+    stack: list[tuple[str, int | None]] = [(root, None)]
     while stack:  # parents first and right to left, then turned round
-        name = stack.pop()
-        order.append(name)
-        stack.extend(nodes[name].children or ())
-    return order[::-1]
+        name, parent = stack.pop()
+        if parent is not None:
+            found[parent][1].append(len(found))
+        stack.extend((child, len(found)) for child in nodes[name].parts)
+        found.append((name, []))
+    total = Counter(name for name, _ in found)
+    seen: Counter[str] = Counter()
+    names: dict[int, str] = {}
+    tree: dict[str, Item] = {}
+    for i in reversed(range(len(found))):
+        name, children = found[i]
+        seen[name] += 1
+        names[i] = name if total[name] == 1 else f"{name} {seen[name]}"
+        if names[i] != name and names[i] in nodes:
+            raise ValueError(
+                f"nodes.{names[i]}: is what one of the items of {name!r} is called, which is used "
+                "several times; choose another name"
+            )
+        node = nodes[name]
+        below = tuple(names[child] for child in reversed(children))
+        tree[names[i]] = Item(
+            name,
+            below,
+            node.defect_rate,
+            node.make_cost,
+            node.inspection_cost,
+            node.dismantle_cost or 0.0,
+        )
+    return tree

@@ -18,6 +18,7 @@ from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
+from qc_gym.core.table import NO_TABLE
 from qc_gym.core.values import as_python, is_mapping, rows_of
 
 OBSERVATIONS = ("belief", "outcome")
@@ -124,6 +125,13 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def _set_scenario(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._record = scenario.record()
+        self._tabulate()
+
+    def _tabulate(self) -> None:
+        """Take the scenario's table; one that is drawn anew at every reset is not worth it."""
+        self._table = NO_TABLE
+        if isinstance(self.scenarios, Scenario):
+            self._table = self.scenarios.table()
 
     @property
     def scenario(self) -> Scenario:
@@ -166,6 +174,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         observation, mask = self._buffers()
         self.kernel.reset_batch(
             self._record,
+            self._table,
             self._states,
             self._noise,
             self._elapsed,
@@ -202,6 +211,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         observation, mask = self._buffers()
         reward, terminated = self.kernel.step_one(
             self._record,
+            self._table,
             self._states,
             self._noise,
             action,
@@ -220,7 +230,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         """Return which actions are allowed now, bool (actions,), as sb3-contrib asks for it."""
         if self._stream_source is None:
             raise gym.error.ResetNeeded("call reset() before action_masks()")
-        _, allowed, _ = self.kernel.describe(self._record, self._states, self.observation)
+        _, allowed, _ = self._described(self._states)
         return allowed[0]
 
     def show_policy(self, policy: Any) -> None:
@@ -304,11 +314,16 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
             return None
         if len(states) == 0:
             return np.empty(0, np.int64)
-        observations, allowed, _ = self.kernel.describe(self._record, states, self.observation)
+        observations, allowed, _ = self._described(states)
         chosen, memory = player.act(observations, allowed)
         if memory is not None:
             return None
         return np.where(allowed[np.arange(len(states)), chosen], chosen, self.forbidden_acts_as)
+
+    def _described(
+        self, states: NDArray[np.void]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint64]]:
+        return self.kernel.describe(self._record, states, self.observation, self._table)
 
     def _with_features(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return observations as an agent sees them, with the numbers of a drawn scenario."""
@@ -334,7 +349,11 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         return {"action_mask": mask, "scenario": self._scenario}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_viewer": None}
+        return {**self.__dict__, "_viewer": None, "_table": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tabulate()
 
 
 def observation_space(

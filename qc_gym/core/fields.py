@@ -1,16 +1,20 @@
-"""Types of fields that scenarios of all families share: what they allow, and their unit."""
+"""Fields of scenarios: types that families share, with what they allow and their unit; fields by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+
+from qc_gym.core.errors import ScenarioError
 
 MAX_MONEY = 1e12
 """Most money of one field: no sum in an episode comes near the largest float64, however long it is."""
-_MONEY: dict[str, Any] = {"unit": "money"}
+MONEY = "money"
+_MONEY: dict[str, Any] = {"unit": MONEY}
 _SHARE: dict[str, Any] = {"unit": "share"}
 Money = Annotated[float, Field(ge=0, le=MAX_MONEY, json_schema_extra=_MONEY)]
 Probability = Annotated[float, Field(ge=0, le=1, json_schema_extra=_SHARE)]
@@ -40,5 +44,64 @@ def _fields_of_money(record_type: type[BaseModel]) -> frozenset[str]:
     return frozenset(
         name
         for name, field in fields.items()
-        if any(kind.get("unit") == _MONEY["unit"] for kind in [field, *field.get("anyOf", [])])
+        if any(kind.get("unit") == MONEY for kind in [field, *field.get("anyOf", [])])
     )
+
+
+def unit_of(annotation: Any, metadata: Sequence[Any]) -> str:
+    """Return the unit that an annotation names: ``json_schema_extra={"unit": …}`` of its field."""
+    for field in metadata:
+        if isinstance(field, FieldInfo) and isinstance(field.json_schema_extra, dict):
+            return str(field.json_schema_extra.get("unit", ""))
+    if get_origin(annotation) is Annotated:
+        return unit_of(get_args(annotation)[0], get_args(annotation)[1:])
+    if isinstance(annotation, type):  # another record has units of its own
+        return ""
+    return next(filter(None, (unit_of(one, []) for one in get_args(annotation))), "")
+
+
+def set_field(fields: Any, name: str, value: Any) -> None:
+    """Set the field at a dotted name: in parts by their fields, in lists by the number from 0.
+
+    Where a ``kind`` is set to another one, what belonged to the former is gone.
+
+    Raises
+    ------
+    ScenarioError
+        The name is inside something that has no such part.
+    """
+    *path, last = name.split(".")
+    target = fields
+    for i, part in enumerate(path):
+        key = _key(target, part, ".".join(path[:i]), name)
+        if isinstance(target, dict) and target.get(key) is None:
+            target[key] = {}
+        target = target[key]
+    key = _key(target, last, ".".join(path), name)
+    if key == "kind" and target.get("kind") != value:
+        target.clear()
+    target[key] = value
+
+
+def find_field(record: BaseModel, name: str) -> tuple[Any, str]:
+    """Return the value at a dotted name of a record that has it, and the unit that its type names."""
+    value: Any = record
+    unit = ""
+    for part in name.split("."):
+        if isinstance(value, BaseModel):
+            field = type(value).model_fields[part]
+            value, unit = getattr(value, part), unit_of(field.annotation, [field])
+        else:
+            value = value[part if isinstance(value, Mapping) else int(part)]
+    return value, unit
+
+
+def _key(target: Any, part: str, where: str, name: str) -> Any:
+    """Return what a part of a dotted name is in the mapping or list that holds it."""
+    if isinstance(target, dict):
+        return part
+    if isinstance(target, list):
+        if part.isdecimal() and int(part) < len(target):
+            return int(part)
+        raise ScenarioError(f"{name}: {where} has {len(target)} entries, from 0; got {part!r}")
+    raise ScenarioError(f"{name}: {where} = {target!r}: has no parts")

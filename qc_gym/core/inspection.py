@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -27,6 +28,18 @@ def judged(p: Fraction, false_alarm: float, miss: float) -> Fraction:
         Probability that a nonconforming item is judged conforming (type II).
     """
     return p * (1.0 - miss) + (1.0 - p) * false_alarm
+
+
+@register_jitable
+def log_passed(p: float, false_alarm: float, miss: float) -> float:
+    """Return the logarithm of the fraction judged conforming of items of which ``p`` are not.
+
+    Plain Python and compiled code may both call it. Without errors it is log(1 − p) to full
+    relative precision; it is finite wherever p < 1 or an item may be missed.
+    """
+    if false_alarm == 0.0 and miss == 0.0:
+        return math.log1p(-p)
+    return math.log(p * miss + (1.0 - p) * (1.0 - false_alarm))
 
 
 def check_errors(false_alarm: float, miss: float) -> None:

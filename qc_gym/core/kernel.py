@@ -17,9 +17,10 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-from qc_gym.core import loops, noise, record_type
+from qc_gym.core import inspection, loops, noise, record_type
+from qc_gym.core.table import NO_TABLE, Table
 
-_CORE = (loops, noise, record_type, sys.modules[__name__])
+_CORE = (inspection, loops, noise, record_type, sys.modules[__name__])
 _CORE_VERSION = hashlib.sha256("".join(map(inspect.getsource, _CORE)).encode()).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
@@ -33,7 +34,10 @@ _PARAMETERS = {
     "allow": 3,
     "identify": 3,
 }
-"""The compiled functions that a family brings, and how many parameters each has."""
+"""The compiled functions that a family brings, and how many parameters each has.
+
+One more, ``table`` after the first, where a function reads what its scenario has tabulated.
+"""
 _CONSTANTS = ("SCENARIO", "STATE", "NUM_ACTIONS", "BELIEF_SIZE", "OUTCOME_SIZE")
 _HELPERS = ("observe", "find")
 _LENT: dict[str, Any] = {"np": np, "uniform": noise.uniform}
@@ -79,11 +83,16 @@ class Kernel:
         return self.outcome_size if observation == "outcome" else self.belief_size
 
     def describe(
-        self, scenario: NDArray[np.void], states: NDArray[np.void], observation: str
+        self,
+        scenario: NDArray[np.void],
+        states: NDArray[np.void],
+        observation: str,
+        table: Table = NO_TABLE,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.uint64]]:
         """Return observations (n, size), allowed actions (n, actions) and keys (n,) of ``states``.
 
-        ``scenario`` is the one record, shape (1,), that all states belong to.
+        ``scenario`` is the one record, shape (1,), that all states belong to, and ``table`` what it
+        has tabulated; without it that is computed.
         """
         n = len(states)
         observations = np.empty((n, self.observation_size(observation)), np.float32)
@@ -91,6 +100,7 @@ class Kernel:
         keys = np.empty(n, np.uint64)
         self.describe_batch(
             scenario,
+            table,
             states,
             observation == "outcome",
             observations,
@@ -128,6 +138,9 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
             function = types.FunctionType(value.py_func.__code__, scope, name)
             inline = value.targetoptions.get("inline", "never")
             scope[name] = njit(inline=inline, **flags)(function)
+    for name in _PARAMETERS:
+        if not _reads_table(dynamics[name]):
+            scope[name] = njit(inline="always", **flags)(_ignoring_table(scope[name], name))
     for helper in _HELPERS:
         scope[helper] = njit(inline="always", **flags)(_transplant(helper, scope))
     compiled = {
@@ -157,7 +170,7 @@ def _check(dynamics: dict[str, Any]) -> None:
         if not isinstance(function, Dispatcher):
             raise TypeError(f"{module}.{name}: must be compiled, with numba.njit(inline='always')")
         found = len(inspect.signature(function.py_func).parameters)
-        if found != parameters:
+        if found != parameters + _reads_table(function):
             raise TypeError(f"{module}.{name}: has {found} parameters; {parameters} are needed")
     for name in _HELPERS:
         if name in dynamics:
@@ -167,6 +180,17 @@ def _check(dynamics: dict[str, Any]) -> None:
             raise TypeError(
                 f"{module}.{name}: the name is reserved for {lent.__name__}; choose another"
             )
+
+
+def _reads_table(function: Dispatcher) -> bool:
+    return list(inspect.signature(function.py_func).parameters)[1:2] == ["table"]
+
+
+def _ignoring_table(function: Dispatcher, name: str) -> Callable[..., Any]:
+    """Return a family's function as the loops call it, with a table that it does not read."""
+    if _PARAMETERS[name] == 3:
+        return lambda scenario, table, state, other: function(scenario, state, other)
+    return lambda scenario, table, state, action, noise: function(scenario, state, action, noise)
 
 
 def _kernel_of(module: str, shape: dict[str, Any]) -> Kernel:

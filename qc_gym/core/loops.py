@@ -7,6 +7,7 @@ Each function below is plain Python whose free names (``reset``, ``step``, ``obs
 Arguments that recur, for n sub-environments:
 
 ``scenarios``                  records (n,), or (1,) when all play the same: the parameters
+``tables``                     float64 (n or 1, size): what a scenario has tabulated; see Scenario.table
 ``states, noise``              records (n,): the world, the random stream
 ``elapsed``                    int64 (n,): steps since the reset
 ``ended``                      bool (n,): the episode is over and the sub-environment not yet reset
@@ -20,29 +21,32 @@ import numpy as np
 from qc_gym.core.noise import uniform
 
 
-def observe(scenario, state, outcome, observation, mask):
+def observe(scenario, table, state, outcome, observation, mask):
     """Write what the agent sees, and which actions are allowed."""
     if outcome:
-        observe_outcome(scenario, state, observation)
+        observe_outcome(scenario, table, state, observation)
     else:
-        observe_belief(scenario, state, observation)
-    allow(scenario, state, mask)
+        observe_belief(scenario, table, state, observation)
+    allow(scenario, table, state, mask)
 
 
-def reset_batch(scenarios, states, noise, elapsed, ended, selected, outcome, observations, masks):
+def reset_batch(
+    scenarios, tables, states, noise, elapsed, ended, selected, outcome, observations, masks
+):
     """Start a new episode in each selected sub-environment."""
-    stride = np.int64(len(scenarios) > 1)
+    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
     for i in range(len(selected)):
         if selected[i]:
-            scenario = scenarios[i * stride]
-            reset(scenario, states[i], noise[i])
+            scenario, table = scenarios[i * stride], tables[i * table_stride]
+            reset(scenario, table, states[i], noise[i])
             elapsed[i] = 0
             ended[i] = False
-            observe(scenario, states[i], outcome, observations[i], masks[i])
+            observe(scenario, table, states[i], outcome, observations[i], masks[i])
 
 
 def step_batch(
     scenarios,
+    tables,
     states,
     noise,
     elapsed,
@@ -66,41 +70,42 @@ def step_batch(
         worst = max(worst, np.uint64(action))
     if worst >= np.uint64(masks.shape[1]):
         return False
-    stride = np.int64(len(scenarios) > 1)
+    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
     limited = max_steps > 0
     for i in range(len(actions)):
-        scenario, state = scenarios[i * stride], states[i]
+        scenario, table, state = scenarios[i * stride], tables[i * table_stride], states[i]
         if ended[i]:
-            reset(scenario, state, noise[i])
+            reset(scenario, table, state, noise[i])
             elapsed[i] = 0
             rewards[i] = 0.0
             terminated[i] = False
             truncated[i] = False
         else:
-            rewards[i], terminated[i] = step(scenario, state, actions[i], noise[i])
+            rewards[i], terminated[i] = step(scenario, table, state, actions[i], noise[i])
             truncated[i] = False
             if limited:
                 elapsed[i] += 1
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
-        observe(scenario, state, outcome, observations[i], masks[i])
+        observe(scenario, table, state, outcome, observations[i], masks[i])
     return True
 
 
-def step_one(scenarios, states, noise, action, outcome, observation, mask):
+def step_one(scenarios, tables, states, noise, action, outcome, observation, mask):
     """Take one step in the only sub-environment; return its reward and whether it terminated."""
-    reward, terminated = step(scenarios[0], states[0], action, noise[0])
-    observe(scenarios[0], states[0], outcome, observation, mask)
+    scenario, table = scenarios[0], tables[0]
+    reward, terminated = step(scenario, table, states[0], action, noise[0])
+    observe(scenario, table, states[0], outcome, observation, mask)
     return reward, terminated
 
 
-def describe_batch(scenarios, states, outcome, observations, masks, keys):
+def describe_batch(scenarios, tables, states, outcome, observations, masks, keys):
     """Write the observation, the mask and the key of each of the given states."""
-    stride = np.int64(len(scenarios) > 1)
+    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
     for i in range(len(states)):
-        scenario = scenarios[i * stride]
-        observe(scenario, states[i], outcome, observations[i], masks[i])
-        keys[i] = identify(scenario, states[i], outcome)
+        scenario, table = scenarios[i * stride], tables[i * table_stride]
+        observe(scenario, table, states[i], outcome, observations[i], masks[i])
+        keys[i] = identify(scenario, table, states[i], outcome)
 
 
 def find(keys, key):
@@ -111,20 +116,20 @@ def find(keys, key):
     return row if row < len(keys) and keys[row] == key else -1
 
 
-def roll_out(scenarios, states, noise, outcome, keys, probabilities, returns, lengths):
+def roll_out(scenarios, tables, states, noise, outcome, keys, probabilities, returns, lengths):
     """Play whole episodes of a tabulated policy, one after another.
 
     ``keys`` uint64 (rows,), ascending and below 2^63; ``probabilities`` float64 (rows, actions):
     row r is played in the states that ``identify`` gives ``keys[r]``. Writes ``returns`` and
     ``lengths``, both (episodes,). Returns −1, or the key of a state that is not in the table.
     """
-    scenario, state, stream = scenarios[0], states[0], noise[0]
+    scenario, table, state, stream = scenarios[0], tables[0], states[0], noise[0]
     last = probabilities.shape[1] - 1
     for episode in range(len(returns)):
-        reset(scenario, state, stream)
+        reset(scenario, table, state, stream)
         total, length, terminated = 0.0, 0, False
         while not terminated:
-            key = identify(scenario, state, outcome)
+            key = identify(scenario, table, state, outcome)
             row = find(keys, key)
             if row < 0:
                 return np.int64(key)
@@ -132,7 +137,7 @@ def roll_out(scenarios, states, noise, outcome, keys, probabilities, returns, le
             while action < last and threshold >= probabilities[row, action]:
                 threshold -= probabilities[row, action]
                 action += 1
-            reward, terminated = step(scenario, state, action, stream)
+            reward, terminated = step(scenario, table, state, action, stream)
             total += reward
             length += 1
         returns[episode] = total

@@ -209,10 +209,69 @@ def log_gamma_variate(noise, shape):
 
 @njit(error_model="numpy")
 def beta_variate(noise, a, b):
-    """Return a Beta(a, b) variate."""
-    log_x = log_gamma_variate(noise, a)
-    log_y = log_gamma_variate(noise, b)
-    return 1.0 / (1.0 + math.exp(log_y - log_x))
+    """Return a Beta(a, b) variate.
+
+    By rejection from a log-logistic hat (Cheng 1978), his algorithm BB where both shapes exceed 1 and
+    BC elsewhere: a logarithm and an exponential a trial, about 1.3 trials. With shapes near 0, whose
+    variates are mostly next to 0 or 1, from two Gamma variates in logarithms.
+    """
+    low, high, total = min(a, b), max(a, b), a + b
+    if low < 0.01:
+        log_x = log_gamma_variate(noise, a)
+        log_y = log_gamma_variate(noise, b)
+        return 1.0 / (1.0 + math.exp(log_y - log_x))
+    if low > 1.0:
+        odds = _cheng_bb(noise, low, high, total)
+        return odds / (high + odds) if a == low else high / (high + odds)
+    odds = _cheng_bc(noise, low, high, total)
+    return 1.0 / (1.0 + low / odds) if a == high else low / (low + odds)
+
+
+@njit(error_model="numpy")
+def _cheng_bb(noise, low, high, total):
+    """Return W of algorithm BB: W / (high + W) is Beta(low, high); 1 < low ≤ high."""
+    beta = math.sqrt((total - 2.0) / (2.0 * low * high - total))
+    gamma = low + 1.0 / beta
+    while True:
+        first, second = uniform(noise) + 2.0**-54, uniform(noise)
+        v = beta * math.log(first / (1.0 - first))
+        w = low * math.exp(v)
+        z = first * first * second
+        r = gamma * v - 1.3862943611198906  # log 4
+        s = low + r - w
+        if s + 2.6094379124341003 >= 5.0 * z:  # 1 + log 5
+            return w
+        t = math.log(z)
+        if s >= t or r + total * math.log(total / (high + w)) >= t:
+            return w
+
+
+@njit(error_model="numpy")
+def _cheng_bc(noise, low, high, total):
+    """Return W of algorithm BC: W / (low + W) is Beta(high, low); low ≤ 1, low ≤ high."""
+    beta = 1.0 / low
+    delta = 1.0 + high - low
+    k1 = delta * (1.0 / 72.0 + low / 24.0) / (high * beta - 7.0 / 9.0)
+    k2 = 0.25 + (0.5 + 0.25 / delta) * low
+    while True:
+        first, second = uniform(noise) + 2.0**-54, uniform(noise)
+        z = first * first * second
+        quickly = False
+        if first < 0.5:
+            y = first * second
+            if 0.25 * second + z - y >= k1:
+                continue
+        elif z <= 0.25:
+            quickly = True
+        elif z >= k2:
+            continue
+        v = beta * math.log(first / (1.0 - first))
+        w = high * math.exp(min(v, 700.0))
+        if quickly:
+            return w
+        rest = math.log(total / (low + w)) + v if v < 700.0 else math.log(total / high)
+        if total * rest - 1.3862943611198906 >= math.log(z):
+            return w
 
 
 @njit(error_model="numpy")

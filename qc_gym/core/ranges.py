@@ -118,11 +118,24 @@ class ScenarioRange:
         raise AssertionError("unreachable")
 
     def features(self, scenario: Scenario) -> NDArray[np.float32]:
-        """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,)."""
+        """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,).
+
+        Those of a scenario beyond the range are below 0 or above 1.
+
+        Raises
+        ------
+        ScenarioError
+            It has what is none of the choices.
+        """
         features = []
         for path, spread in self.ranges.items():
             if "choices" in spread:
-                number = self._choices[path][_chosen(scenario, path)]
+                number = self._choices[path].get(_chosen(scenario, path))
+                if number is None:
+                    raise ScenarioError(
+                        f"{'.'.join(path)} = {shown(_at_path(scenario, path))}: is none of the choices "
+                        "of the range"
+                    )
                 features.append(number / max(len(spread["choices"]) - 1, 1))
             else:
                 value = _at_path(scenario, path)

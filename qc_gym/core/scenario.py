@@ -14,6 +14,7 @@ from qc_gym.core.errors import ScenarioError, close_names, shown
 from qc_gym.core.files import SUFFIXES, read_mapping
 from qc_gym.core.ranges import ScenarioRange, find_ranges
 from qc_gym.core.record import Record, validated
+from qc_gym.core.table import NO_TABLE, Table
 from qc_gym.core.values import as_python, hashable, is_mapping
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class Scenario(Record):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         raise NotImplementedError
+
+    def table(self) -> Table:
+        """Return what the kernel looks up and need not compute, float64 (1, size), read only.
+
+        It saves time and changes nothing: where sub-environments draw their scenarios from a range they
+        have none, and the kernel computes what it would hold. A family without such a table has
+        nothing to define, and its compiled functions no parameter for it.
+        """
+        return NO_TABLE
 
     def __hash__(self) -> int:
         # Not of the JSON text: it tells 0.0 from -0.0, and mappings that differ in order, which

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -27,7 +27,11 @@ from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
+from qc_gym.core.table import NO_TABLE, stacked
 from qc_gym.core.values import rows_of
+
+_SNAPSHOT = ("states", "noise", "elapsed", "ended")
+"""The arrays that the episodes under way depend on."""
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
@@ -113,6 +117,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 raise ScenarioError("scenario: those of a list must be of the same size")
             self._each: Sequence[Scenario] = each  # type: ignore[assignment]
             self._records = np.concatenate([one.record() for one in self._each])
+            self._tabulate()
             return
         self.scenarios = parse(source)
         self.kernel = self.scenarios.kernel
@@ -123,6 +128,22 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         else:
             self._each = (self.scenarios,) * self.num_envs
             self._records = self.scenarios.record()
+        self._tabulate()
+
+    def _tabulate(self) -> None:
+        """Take the tables of the scenarios; those that are drawn at every reset have none."""
+        self._tables = NO_TABLE
+        if self._drawn is None and len(self._records) == 1:
+            self._tables = self._each[0].table()
+        elif self._drawn is None:
+            self._tables = stacked([one.table() for one in self._each])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_tables": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._tabulate()
 
     @property
     def scenario_of(self) -> Sequence[Scenario]:
@@ -193,6 +214,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
         in_range = self.kernel.step_batch(
             self._records,
+            self._tables,
             self._states,
             self._noise,
             self._elapsed,
@@ -221,6 +243,38 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             self._reset_selected(selected, observations, masks)
         infos.update(self._infos(masks, self._everyone.copy()))
         return observations, rewards, terminated, truncated, infos
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return all that the episodes under way depend on, as arrays; see :meth:`restore`.
+
+        Raises
+        ------
+        TypeError
+            The scenarios are drawn from a range.
+        """
+        if self._drawn is not None:
+            raise TypeError("snapshot: the scenarios of a range are no arrays")
+        return {name: getattr(self, f"_{name}").copy() for name in _SNAPSHOT}
+
+    def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
+        """Go on where another environment of the same arguments was when :meth:`snapshot` was asked.
+
+        Raises
+        ------
+        ValueError
+            It is of another number of sub-environments, or of another family.
+        """
+        if self._stream_source is None:
+            self.reset(seed=0)
+        for name in _SNAPSHOT:
+            mine, other = getattr(self, f"_{name}"), snapshot[name]
+            if mine.shape != other.shape or mine.dtype != other.dtype:
+                raise ValueError(
+                    f"snapshot: {name} of {other.dtype} and shape {other.shape}; {mine.dtype} of shape "
+                    f"{mine.shape} is needed"
+                )
+        for name in _SNAPSHOT:
+            getattr(self, f"_{name}")[:] = snapshot[name]
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are allowed now, bool (num_envs, actions)."""
@@ -342,6 +396,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     ) -> None:
         self.kernel.reset_batch(
             self._records,
+            self._tables,
             self._states,
             self._noise,
             self._elapsed,
@@ -355,6 +410,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def _describe(self, observations: NDArray[np.float32], masks: NDArray[np.int8]) -> None:
         self.kernel.describe_batch(
             self._records,
+            self._tables,
             self._states,
             self.observation == "outcome",
             observations,

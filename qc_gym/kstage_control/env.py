@@ -84,15 +84,17 @@ class KStageControlEnv(QCEnv):
     def _frame(self) -> NDArray[np.uint8]:
         from qc_gym.kstage_control import render  # matplotlib is needed for pictures only
 
-        return render.draw_run(self._scenario, render.Run(*self._run()), self._next_stages())
+        return render.draw_run(self._scenario, render.History(*self._run()), self._next_stages())
 
     def _text(self) -> str:
         from qc_gym.kstage_control import render
 
-        return render.describe_run(self._scenario, render.Run(*self._run()), self._next_stages())
+        return render.describe_run(
+            self._scenario, render.History(*self._run()), self._next_stages()
+        )
 
     def _run(self) -> tuple[int, list[int], list[int], float | None]:
-        """Return what a picture shows, as :class:`qc_gym.kstage_control.render.Run` has it."""
+        """Return what a picture shows, as :class:`qc_gym.kstage_control.render.History` has it."""
         money = None if self._first_day else self._money
         return self._first_day, self._levels, self._stages, money
 

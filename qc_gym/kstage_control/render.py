@@ -30,7 +30,7 @@ MOST_DAYS = 120
 """Most days that a picture shows: the last ones."""
 
 
-class Run(NamedTuple):
+class History(NamedTuple):
     """What a picture shows.
 
     Attributes
@@ -56,7 +56,9 @@ class Run(NamedTuple):
         return self.first_day + len(self.levels) - 1
 
 
-def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> NDArray[np.uint8]:
+def draw_run(
+    scenario: KStageControlScenario, run: History, advice: int | None
+) -> NDArray[np.uint8]:
     """Return the picture of a run, uint8 (480, 800, 3).
 
     Parameters
@@ -88,7 +90,7 @@ def draw_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> N
     return paint(figure, WHITE)[..., :3].copy()
 
 
-def describe_run(scenario: KStageControlScenario, run: Run, advice: int | None) -> str:
+def describe_run(scenario: KStageControlScenario, run: History, advice: int | None) -> str:
     """Return the picture of a run in words; the parameters are :func:`draw_run`'s."""
     played = min(len(run.stages) - 1, MOST_DAYS)
     first = run.day - played
@@ -115,7 +117,7 @@ def _row(numbers: Sequence[int]) -> str:
     return " ".join(f"{number:d}" for number in numbers)
 
 
-def _heading(scenario: KStageControlScenario, run: Run, advice: int | None) -> tuple[str, str]:
+def _heading(scenario: KStageControlScenario, run: History, advice: int | None) -> tuple[str, str]:
     """Return where the run is, and what has come of it."""
     money = "money not known" if run.money is None else f"money {amount(run.money, 4)}"
     before = f"yesterday {counted(run.stages[-1], 'stage')}"
@@ -130,7 +132,7 @@ def _heading(scenario: KStageControlScenario, run: Run, advice: int | None) -> t
     )
 
 
-def _draw_levels(ax: Any, scenario: KStageControlScenario, run: Run) -> None:
+def _draw_levels(ax: Any, scenario: KStageControlScenario, run: History) -> None:
     """Draw the fraction nonconforming of new items on each day, today included."""
     known = run.levels if run.day < scenario.days else run.levels[:-1]
     days = run.first_day + 1 + np.arange(len(known))
@@ -142,7 +144,9 @@ def _draw_levels(ax: Any, scenario: KStageControlScenario, run: Run) -> None:
     ax.set_ylabel("nonconforming (%)", fontsize=9, color=INK)
 
 
-def _draw_stages(ax: Any, scenario: KStageControlScenario, run: Run, advice: int | None) -> None:
+def _draw_stages(
+    ax: Any, scenario: KStageControlScenario, run: History, advice: int | None
+) -> None:
     """Draw the stages that were run, and those that a policy would run today."""
     days = run.first_day + np.arange(len(run.stages))
     ax.plot(days, run.stages, color=BLUE, drawstyle="steps-mid", linewidth=1.8)

@@ -204,11 +204,11 @@ class PilotRunScenario(Scenario):
                 f"{len(products)} assemblies ({self._named(parts=False)}); exactly two parts and one "
                 "product are needed"
             )
-        children = self.nodes[products[0]].children
+        children = list(self.nodes[products[0]].parts)
         parts = [name for name in self.nodes if name != products[0]]
-        if sorted(children or ()) != sorted(parts):
+        if sorted(children) != sorted(parts):
             raise ValueError(
-                f"nodes.{products[0]}.children = {list(children or ())}: must be the two parts, "
+                f"nodes.{products[0]}.children = {children}: must be the two parts, "
                 f"{parts[0]!r} and {parts[1]!r}"
             )
         if self.num_states > MAX_STATES:
@@ -227,7 +227,7 @@ class PilotRunScenario(Scenario):
     def order(self) -> tuple[str, str, str]:
         """The names of part 1, part 2 and the product."""
         product = next(name for name, node in self.nodes.items() if node.children is not None)
-        part_1, part_2 = self.nodes[product].children or ()
+        part_1, part_2 = self.nodes[product].parts
         return part_1, part_2, product
 
     @property

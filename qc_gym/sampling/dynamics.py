@@ -12,6 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
+from qc_gym.core.inspection import judged, log_passed
 from qc_gym.core.kernel import bind
 from qc_gym.core.noise import beta_variate, binomial_variate, uniform
 
@@ -22,6 +23,8 @@ OUTCOME_SIZE = 3
 NO_RESULT, CONFORMING, DEFECTIVE = 0, 1, 2
 TABLE_SIZE = 512
 """Counts for which a scenario carries tabulated posterior odds: an exponential saved per step."""
+GUIDES = 1024
+"""Where a search begins in the distribution of a finite lot's defectives: that many equal shares."""
 
 SCENARIO = np.dtype(
     [
@@ -32,12 +35,20 @@ SCENARIO = np.dtype(
         ("is_linear", np.bool_),
         ("good", np.float64),
         ("bad", np.float64),
+        ("judged_good", np.float64),  # the same as the inspector sees them
+        ("judged_bad", np.float64),
         ("prob_bad", np.float64),
         ("good_defectives", np.int64),  # M of a good, of a bad lot; finite two-point lots only
         ("bad_defectives", np.int64),
         ("a", np.float64),
         ("b", np.float64),
         ("limit", np.float64),
+        ("false_alarm", np.float64),
+        ("miss", np.float64),
+        ("first_chance", np.float64),  # P(M = 0) where M is drawn by inversion; 0: it is not
+        # The scenario's table: P(bad) and P(next one judged defective) at so many states (n, d), in
+        # the order of their keys; P(M ≤ k), k = 0, …, lot_size, and GUIDES, if M is drawn so.
+        ("tabulated", np.int64),
         ("inspection_cost", np.float64),
         ("accept_bad_cost", np.float64),
         ("reject_good_cost", np.float64),
@@ -52,29 +63,32 @@ SCENARIO = np.dtype(
 STATE = np.dtype(
     [
         ("n", np.int64),  # inspected so far
-        ("d", np.int64),  # of these, defective
-        ("last_result", np.int64),  # NO_RESULT, CONFORMING or DEFECTIVE
+        ("d", np.int64),  # of these, judged defective
+        ("last_result", np.int64),  # as judged: NO_RESULT, CONFORMING or DEFECTIVE
         # The truth, hidden from every observation:
         ("is_bad", np.bool_),
         ("fraction_defective", np.float64),
         ("defectives", np.int64),  # M, in a finite lot
+        ("defectives_inspected", np.int64),  # whatever they were judged
     ],
     align=True,
 )
 
 
 @njit(error_model="numpy")
-def reset(scenario, state, noise):
+def reset(scenario, table, state, noise):
     """Draw the lot's true quality."""
     state.n = 0
     state.d = 0
     state.last_result = NO_RESULT
     state.defectives = 0
+    state.defectives_inspected = 0
     if scenario.is_beta:
-        state.fraction_defective = beta_variate(noise, scenario.a, scenario.b)
         if scenario.lot_size > 0:
-            state.defectives = binomial_variate(noise, scenario.lot_size, state.fraction_defective)
+            state.defectives = draw_defectives(scenario, table, noise)
             state.fraction_defective = state.defectives / scenario.lot_size
+        else:
+            state.fraction_defective = beta_variate(noise, scenario.a, scenario.b)
         state.is_bad = state.fraction_defective > scenario.limit
     else:
         state.is_bad = uniform(noise) < scenario.prob_bad
@@ -83,15 +97,54 @@ def reset(scenario, state, noise):
             state.defectives = scenario.bad_defectives if state.is_bad else scenario.good_defectives
 
 
+@njit(error_model="numpy")
+def draw_defectives(scenario, table, noise):
+    """Return M of a finite lot under a Beta prior: the least k with P(M ≤ k) above a random number.
+
+    The same with a table and without; the chances are summed in the same order.
+    """
+    lot = scenario.lot_size
+    if scenario.first_chance == 0.0:
+        return binomial_variate(noise, lot, beta_variate(noise, scenario.a, scenario.b))
+    drawn = uniform(noise)
+    k = np.int64(0)
+    if len(table) > 0:
+        cumulated = 2 * scenario.tabulated
+        k = np.int64(table[cumulated + lot + 1 + np.int64(drawn * GUIDES)])
+        while k < lot and drawn >= table[cumulated + k]:
+            k += 1
+        return k
+    chance = total = scenario.first_chance
+    while k < lot and drawn >= total:
+        chance *= lot_ratio(scenario, k)
+        total += chance
+        k += 1
+    return k
+
+
+@njit(error_model="numpy", inline="always")
+def lot_ratio(scenario, k):
+    """Return P(M = k + 1) / P(M = k) in a finite lot under a Beta prior."""
+    left = scenario.lot_size - k
+    return left / (k + 1.0) * ((scenario.a + k) / (scenario.b + (left - 1)))
+
+
 @njit(error_model="numpy", inline="always")
 def step(scenario, state, action, noise):
     """Inspect one more item, or decide. Return (reward, terminated)."""
     if action == INSPECT and state.n < scenario.max_samples:
         p = state.fraction_defective
         if scenario.lot_size > 0:
-            p = (state.defectives - state.d) / (scenario.lot_size - state.n)
-        # Arithmetic instead of a branch: the processor cannot predict a random result.
-        found = np.int64(uniform(noise) < p)
+            p = (state.defectives - state.defectives_inspected) / (scenario.lot_size - state.n)
+        # Arithmetic instead of a branch: the processor cannot predict a random result. One number
+        # says both what the item is, by whether it is below p, and what it is judged.
+        drawn = uniform(noise)
+        is_defective = drawn < p
+        alarm = p + (1.0 - p) * scenario.false_alarm
+        found = np.int64(
+            (drawn < p * (1.0 - scenario.miss)) | ((not is_defective) & (drawn < alarm))
+        )
+        state.defectives_inspected += np.int64(is_defective)
         state.n += 1
         state.d += found
         state.last_result = CONFORMING + found
@@ -105,10 +158,15 @@ def step(scenario, state, action, noise):
 
 
 @njit(error_model="numpy", inline="always")
-def observe_belief(scenario, state, out):
-    """Write n, d (both over max_samples), P(lot is bad) and P(next item is defective)."""
+def observe_belief(scenario, table, state, out):
+    """Write n, d (both over max_samples), P(lot is bad) and P(next one is judged defective)."""
     out[0] = state.n * scenario.scale
     out[1] = state.d * scenario.scale
+    if len(table) > 0 and scenario.tabulated > 0:
+        entry = np.uint64(state.n * (state.n + 1) + 2 * state.d)  # unsigned, as below
+        out[2] = table[entry]
+        out[3] = table[entry + np.uint64(1)]
+        return
     odds = np.nan
     if state.n < TABLE_SIZE:
         # Unsigned, as numba need not ask then whether an index counts from the end.
@@ -119,12 +177,13 @@ def observe_belief(scenario, state, out):
     else:
         prob_good = 1.0 / (1.0 + odds)
         out[2] = 1.0 - prob_good
-        out[3] = scenario.bad + prob_good * (scenario.good - scenario.bad)
+        bad = scenario.judged_bad
+        out[3] = bad + prob_good * (scenario.judged_good - bad)
 
 
 @njit(error_model="numpy", inline="always")
 def observe_outcome(scenario, state, out):
-    """Write n over max_samples, and whether the last item was conforming, was defective."""
+    """Write n over max_samples, and whether the last item was judged conforming, defective."""
     out[0] = state.n * scenario.scale
     out[1] = state.last_result == CONFORMING
     out[2] = state.last_result == DEFECTIVE
@@ -151,13 +210,22 @@ def identify(scenario, state, outcome):
 
 @njit(error_model="numpy")
 def predict(scenario, n, d):
-    """Return P(the lot is bad) and P(the next item is defective), given d defectives of n."""
+    """Return P(the lot is bad) and P(the next item is judged defective), given d of n so judged."""
+    has_errors = scenario.false_alarm > 0.0 or scenario.miss > 0.0
+    if has_errors and (scenario.is_beta or scenario.lot_size > 0):
+        return predict_judgement(scenario, n, d)
+    return predict_result(scenario, n, d)
+
+
+@njit(error_model="numpy")
+def predict_result(scenario, n, d):
+    """Return what :func:`predict` does where results tell what an item is, or items are independent."""
     if scenario.is_beta:
         a, b = scenario.a + d, scenario.b + (n - d)
         return beta_prob_bad(scenario, n, d, a, b), a / (a + b)
     prob_good = 1.0 / (1.0 + math.exp(log_odds(scenario, n, d)))
     prob_bad = 1.0 - prob_good
-    good, bad = scenario.good, scenario.bad
+    good, bad = scenario.judged_good, scenario.judged_bad
     if scenario.lot_size > 0:
         left = max(scenario.lot_size - n, 1)
         good = min(max(scenario.good_defectives - d, 0), left) / left
@@ -173,8 +241,12 @@ def log_odds(scenario, n, d):
     if scenario.lot_size == 0:
         return (
             prior
-            + d * math.log(scenario.bad / scenario.good)
-            + conforming * (math.log1p(-scenario.bad) - math.log1p(-scenario.good))
+            + d * math.log(scenario.judged_bad / scenario.judged_good)
+            + conforming
+            * (
+                log_passed(scenario.bad, scenario.false_alarm, scenario.miss)
+                - log_passed(scenario.good, scenario.false_alarm, scenario.miss)
+            )
         )
     lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
     if d > good:
@@ -188,6 +260,85 @@ def log_odds(scenario, n, d):
         + log_choose(lot - bad, conforming)
         - log_choose(lot - good, conforming)
     )
+
+
+@njit(error_model="numpy")
+def predict_judgement(scenario, n, d):
+    """Return what :func:`predict` does where inspectors err: a sum over the true number, k, of n.
+
+    The hypotheses are a good and a bad lot of a two-point prior, or the one Beta prior. Relative to
+    the likeliest k so far, so that nothing underflows.
+    """
+    lot, left = scenario.lot_size, max(scenario.lot_size - n, 1)
+    total, bad, defective, most = 0.0, 0.0, 0.0, -np.inf
+    for is_bad in range(1 if scenario.is_beta else 2):
+        prior = math.log(scenario.prob_bad) if is_bad else math.log1p(-scenario.prob_bad)
+        held = scenario.bad_defectives if is_bad else scenario.good_defectives
+        for k in range(n + 1):
+            if scenario.is_beta:
+                likelihood = log_beta(scenario.a + k, scenario.b + (n - k))
+            elif k <= held and n - k <= lot - held:
+                likelihood = prior + log_choose(lot - n, held - k) - log_choose(lot, held)
+            else:
+                continue
+            likelihood += log_judgements(n, d, k, scenario.false_alarm, scenario.miss)
+            if likelihood > most:
+                shrink = math.exp(most - likelihood)
+                total, bad, defective = total * shrink, bad * shrink, defective * shrink
+                most = likelihood
+            weight = math.exp(likelihood - most)
+            if not weight > 1e-18 * total:  # a NaN too: nothing was possible yet
+                continue
+            total += weight
+            if scenario.is_beta:
+                a, b = scenario.a + k, scenario.b + (n - k)
+                bad += weight * beta_prob_bad(scenario, n, k, a, b)
+                defective += weight * (a / (a + b))
+            else:
+                bad += weight * is_bad
+                defective += weight * min(max(held - k, 0), left) / left
+    if total == 0.0:  # judgements that no lot can show are never reached
+        return 0.5, judged(0.5, scenario.false_alarm, scenario.miss)
+    next_one = judged(min(defective / total, 1.0), scenario.false_alarm, scenario.miss)
+    return min(bad / total, 1.0), next_one
+
+
+@njit(error_model="numpy")
+def log_judgements(n, d, k, false_alarm, miss):
+    """Return log P(the d judged defective are just these, of n items of which any k are), times C(n, k).
+
+    A sum over j, how many of the d truly are: C(d, j) C(n − d, k − j) choices of the k.
+    """
+    low, high = max(k - (n - d), 0), min(d, k)
+    if false_alarm == 0.0:
+        low = max(low, d)
+    if miss == 0.0:
+        low = max(low, k)
+    if low > high:
+        return -np.inf
+    # From the end where the errors are fewer, if they are the unlikelier: the ratios stay finite.
+    gain = miss / (1.0 - miss) * (false_alarm / (1.0 - false_alarm))
+    downward = gain <= 1.0
+    start = high if downward else low
+    missed, alarms = k - start, d - start
+    first = log_choose(d, start) + log_choose(n - d, missed)
+    first += start * math.log1p(-miss) + (n - d - missed) * math.log1p(-false_alarm)
+    if missed > 0:
+        first += missed * math.log(miss)
+    if alarms > 0:
+        first += alarms * math.log(false_alarm)
+    term, total = 1.0, 1.0
+    for i in range(high - low):
+        if downward:
+            j = high - i
+            term *= gain * (j / (d - j + 1.0)) * ((n - d - k + j) / (k - j + 1.0))
+        else:
+            j = low + i
+            term *= ((d - j) / (j + 1.0)) * ((k - j) / (n - d - k + j + 1.0)) / gain
+        total += term
+        if total > 1e250:
+            term, total, first = term * 1e-250, total * 1e-250, first + 250.0 * math.log(10.0)
+    return first + math.log(total)
 
 
 @njit(error_model="numpy")
@@ -274,6 +425,68 @@ def regularised_beta_left(x, a, b):
             break
     front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta(a, b)) / a
     return front * (f - 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def fill_beliefs(scenario, table):
+    """Write what :func:`predict_result` returns at every state, (2 · tabulated,).
+
+    Under a Beta prior P(bad) is a martingale, averaged back from the last row; of a two-point prior the
+    log-odds are summed from state to state.
+    """
+    most = scenario.max_samples
+    if scenario.is_beta:
+        for n in range(most, -1, -1):
+            for d in range(n + 1):
+                row = n * (n + 1) + 2 * d
+                a, b = scenario.a + d, scenario.b + (n - d)
+                p = a / (a + b)
+                table[row + 1] = p
+                if n == most:
+                    table[row] = beta_prob_bad(scenario, n, d, a, b)
+                else:
+                    after = row + 2 * (n + 1)
+                    table[row] = p * table[after + 2] + (1.0 - p) * table[after]
+        return
+    lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
+    table[1] = math.log(scenario.prob_bad) - math.log1p(-scenario.prob_bad)
+    for n in range(most + 1):
+        for d in range(n + 1):
+            row = n * (n + 1) + 2 * d
+            log_odds = table[row + 1]
+            # The first count that a good lot cannot show proves a bad one, and the reverse.
+            passed = max(lot - bad - (n - d), 0) / max(lot - good - (n - d), 1)
+            if n < most:
+                after = row + 2 * (n + 1)
+                table[after + 1] = log_odds + math.log(passed)
+                if d == n:
+                    found = np.inf if d >= good else math.log((bad - d) / (good - d))
+                    table[after + 3] = log_odds + found
+            if d > good:
+                log_odds = np.inf
+            prob_good = 1.0 / (1.0 + math.exp(log_odds))
+            left = max(lot - n, 1)
+            next_good = min(max(good - d, 0), left) / left
+            next_bad = min(max(bad - d, 0), left) / left
+            table[row] = 1.0 - prob_good
+            table[row + 1] = prob_good * next_good + (1.0 - prob_good) * next_bad
+
+
+@njit(cache=True, error_model="numpy")
+def fill_lots(scenario, table):
+    """Write P(M ≤ k), k = 0, …, lot_size, and where the search begins in each of GUIDES shares."""
+    lot = scenario.lot_size
+    chance = total = scenario.first_chance
+    table[0] = total
+    for k in range(lot):
+        chance *= lot_ratio(scenario, k)
+        total += chance
+        table[k + 1] = total
+    k = 0
+    for guide in range(GUIDES):
+        while k < lot and guide >= GUIDES * table[k]:
+            k += 1
+        table[lot + 1 + guide] = k
 
 
 KERNEL = bind(globals())

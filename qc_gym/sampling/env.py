@@ -19,7 +19,8 @@ class SequentialSamplingEnv(QCEnv):
     A supplier's lot has an unknown fraction defective p. Items are inspected one at a time, at a
     cost; at any moment the lot can be accepted or rejected, and a wrong decision is a loss. The
     problem is Wald's sequential test seen as a decision problem (Wald 1947; Arrow, Blackwell &
-    Girshick 1949).
+    Girshick 1949). Inspectors may err (``false_alarm``, ``miss``): all that is seen are judgements,
+    and a loss is of what the lot truly is.
 
     ## Actions: ``Discrete(3)``
 
@@ -36,12 +37,12 @@ class SequentialSamplingEnv(QCEnv):
     | number | meaning |
     |---|---|
     | 0 | items inspected n / ``max_samples`` |
-    | 1 | of these defective d / ``max_samples`` |
+    | 1 | of these judged defective d / ``max_samples`` |
     | 2 | P(the lot is bad given n and d) |
-    | 3 | P(the next item is defective given n and d) |
+    | 3 | P(the next item is judged defective given n and d) |
 
     With ``observation="outcome"`` it is ``Box(0, 1, (3,), float32)``: n / ``max_samples``, whether
-    the last item was conforming, whether it was defective (both 0 before the first).
+    the last item was judged conforming, whether defective (both 0 before the first).
 
     ## Reward, in money
 
@@ -57,7 +58,8 @@ class SequentialSamplingEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``aql10-rql20``, ``aql10-beta``, ``lot-200``, ``aql1-rql5``,
-    ``lot-500-linear``), a mapping of the fields of
+    ``lot-500-linear``, and with inspectors who err ``tired-eyes``, ``worn-gauge``), a mapping of the
+    fields of
     :class:`~qc_gym.sampling.scenario.SequentialSamplingScenario`, or a YAML or JSON file of them.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the (n, d) plane with Wald's lines and the path so far, and with

@@ -120,12 +120,13 @@ def describe_episode(
     """Return the picture of an episode in characters; the parameters are :func:`draw_episode`'s."""
     n, d = path[-1]
     symbols = ", ".join(f"{guide.symbol} {guide.label}" for guide in guides(scenario))
+    judged = "judged " * scenario.has_errors
     return "\n".join(
         [
             _setting(scenario),
             *_text_plane(scenario, path),
-            f"o conforming item, x defective item, @ now; {symbols}",
-            f"{_counts(n, d)}; {_posterior(scenario, n, d)}",
+            f"o {judged}conforming item, x {judged}defective item, @ now; {symbols}",
+            f"{_counts(scenario, n, d)}; {_posterior(scenario, n, d)}",
             f"{VERDICTS[decision]}; {_account(scenario, n, decision, money)}",
         ]
     )
@@ -152,14 +153,19 @@ def guides(scenario: SequentialSamplingScenario) -> list[Guide]:
     """Return the lines to draw, the highest last: Wald's two, or a Beta prior's limit.
 
     Wald's lines are those of Wald, *Sequential Analysis* (1947), chapter 5, for the rates of a
-    two-point prior and the risks above. A Beta prior names one rate, which makes no such test.
+    two-point prior as inspectors judge them, and the risks above. A Beta prior names one rate, which
+    makes no such test, and neither do two that are judged alike.
     """
     prior = scenario.prior
     if isinstance(prior, BetaPrior):
-        label = f"d = {prior.limit:.4g} n, the limit"
-        return [Guide(label, prior.limit, 0.0, INK, "--", "-", round)]
-    defective = math.log(prior.bad / prior.good)
-    conforming = math.log((1.0 - prior.good) / (1.0 - prior.bad))
+        slope = scenario.judged(prior.limit)
+        label = f"d = {slope:.4g} n, the limit" + " as judged" * scenario.has_errors
+        return [Guide(label, slope, 0.0, INK, "--", "-", round)]
+    good, bad = scenario.judged(prior.good), scenario.judged(prior.bad)
+    if not good < bad < 1.0:  # errors, in float64
+        return [Guide(f"d = {good:.4g} n, good and bad lots", good, 0.0, INK, "--", "-", round)]
+    defective = math.log(bad / good)
+    conforming = math.log((1.0 - good) / (1.0 - bad))
     weight = defective + conforming
     slope = conforming / weight
     h0 = math.log((1.0 - PRODUCERS_RISK) / CONSUMERS_RISK) / weight
@@ -199,7 +205,8 @@ def _draw_axes(axes: Axes, scenario: SequentialSamplingScenario, view: View) -> 
     axes.set_xlabel(
         f"items inspected, n (at most {scenario.max_samples})", fontsize=9, color=INK, labelpad=2
     )
-    axes.set_ylabel("defectives found, d", fontsize=9, color=INK)
+    label = "judged defective, d" if scenario.has_errors else "defectives found, d"
+    axes.set_ylabel(label, fontsize=9, color=INK)
     axes.yaxis.set_label_coords(-0.08, 0.5)  # clear of numbers of up to five digits
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
@@ -226,7 +233,9 @@ def _draw_guides(axes: Axes, scenario: SequentialSamplingScenario) -> None:
     right = axes.get_xlim()[1]
     for guide in guides(scenario):
         # Only where 0 ≤ d ≤ n: elsewhere the line decides nothing.
-        start = max(-guide.intercept / guide.slope, guide.intercept / (1.0 - guide.slope), 0.0)
+        start = max(-guide.intercept / guide.slope, 0.0)
+        if guide.intercept > 0.0:
+            start = guide.intercept / (1.0 - guide.slope)
         ends = [start, max(right, start)]
         axes.plot(
             ends,
@@ -285,7 +294,8 @@ def _draw_legend(
     ]
     for style, label in zip(_item_markers(view), ("conforming", "defective"), strict=True):
         style["markersize"] = max(style["markersize"], 4.0)
-        handles.append(Line2D([], [], label=f"{label} item", **style))
+        judged = "judged " * scenario.has_errors
+        handles.append(Line2D([], [], label=f"{judged}{label} item", **style))
     if with_regions:
         handles += [
             Patch(facecolor=TINTS[action], edgecolor=FAINT, linewidth=0.6, label=f"policy: {name}")
@@ -310,7 +320,7 @@ def _write_header(
     money: float,
 ) -> None:
     n, d = point
-    figure.text(0.02, 0.94, _counts(n, d), fontsize=12.5, fontweight="bold", color=INK)
+    figure.text(0.02, 0.94, _counts(scenario, n, d), fontsize=12.5, fontweight="bold", color=INK)
     figure.text(
         0.02,
         0.877,
@@ -332,14 +342,16 @@ def _write_header(
     )
 
 
-def _counts(n: int, d: int) -> str:
+def _counts(scenario: SequentialSamplingScenario, n: int, d: int) -> str:
+    if scenario.has_errors:
+        return f"{counted(n, 'item')} inspected, {d} judged defective"
     return f"{counted(n, 'item')} inspected, {counted(d, 'defective')} found"
 
 
 def _posterior(scenario: SequentialSamplingScenario, n: int, d: int) -> str:
     state = np.zeros(1, KERNEL.state_dtype)
     state["n"], state["d"] = n, d
-    observations, _, _ = KERNEL.describe(scenario.record(), state, "belief")
+    observations, _, _ = KERNEL.describe(scenario.record(), state, "belief", scenario.table())
     return f"P(lot is bad) = {observations[0, 2]:.3f}"
 
 
@@ -357,13 +369,16 @@ def _account(
 def _setting(scenario: SequentialSamplingScenario) -> str:
     """Return what the lot may be, and what the lines are for, on one line."""
     lot = "Lot" if scenario.lot_size is None else f"Lot of {scenario.lot_size}"
-    prior = scenario.prior
+    prior, errors = scenario.prior, ""
+    if scenario.has_errors:
+        errors = f"; false alarms {scenario.false_alarm:.3g}, misses {scenario.miss:.3g}"
     if isinstance(prior, BetaPrior):
-        return f"{lot}: p ~ Beta({prior.a:.4g}, {prior.b:.4g}), bad if p > {prior.limit:.4g}"
-    return (
-        f"{lot}: p = {prior.good:.4g} (good) or {prior.bad:.4g} (bad); Wald's lines: producer's "
-        f"risk {PRODUCERS_RISK:.2f}, consumer's {CONSUMERS_RISK:.2f}"
-    )
+        bad = f"bad if p > {prior.limit:.4g}"
+        return f"{lot}: p ~ Beta({prior.a:.4g}, {prior.b:.4g}), {bad}{errors}"
+    lines = f"producer's risk {PRODUCERS_RISK:.2f}, consumer's {CONSUMERS_RISK:.2f}"
+    if errors:  # on one line, which has to fit
+        lines = f"risks {PRODUCERS_RISK:.2f}, {CONSUMERS_RISK:.2f}"
+    return f"{lot}: p = {prior.good:.4g} (good) or {prior.bad:.4g} (bad); Wald's lines: {lines}{errors}"
 
 
 def _text_plane(scenario: SequentialSamplingScenario, path: Path) -> list[str]:

@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from qc_gym.core.fields import Money, Rate
+from qc_gym.core.fields import ErrorRate, Money, Rate
+from qc_gym.core.inspection import Fraction, check_errors, judged, log_passed
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
+from qc_gym.core.table import NO_TABLE, Table, as_table
+from qc_gym.sampling.dynamics import (
+    GUIDES,
+    KERNEL,
+    SCENARIO,
+    TABLE_SIZE,
+    fill_beliefs,
+    fill_lots,
+)
+from qc_gym.sampling.judgements import (
+    beta_binomial_row,
+    hypergeometric_row,
+    judged_lattice,
+    judged_row,
+    read_row,
+)
 
 Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
 """Half the range of float64 exponents: a product of two tabulated odds stays finite."""
+MAX_TABULATED = 2_000
+"""Most items for which beliefs are tabulated; beyond that they are computed at each step."""
+MAX_DRAWN = 4_096
+"""Most items in a lot whose defectives are drawn from a table of their distribution."""
+NEGLIGIBLE = 1e-280
 
 
 class TwoPointPrior(Record):
@@ -81,6 +103,11 @@ class SequentialSamplingScenario(Scenario):
         None: items are independent. Otherwise the lot holds this many items and is sampled without
         replacement; the number of defectives is round(lot_size · rate) under a two-point prior and
         BetaBinomial(lot_size, a, b) under a Beta prior.
+    false_alarm, miss
+        Probabilities that a conforming item is judged defective, and a defective one conforming;
+        in [0, 1), their sum below 1. What is seen and counted are judgements; the losses are of the
+        lot's true quality. With errors, and a Beta prior or a finite lot, ``max_samples`` is at most
+        2,000.
     """
 
     prior: Annotated[TwoPointPrior | BetaPrior, Field(discriminator="kind")]
@@ -90,6 +117,8 @@ class SequentialSamplingScenario(Scenario):
     loss: Literal["indicator", "linear"] = "indicator"
     max_samples: Annotated[int, Field(gt=0, le=10_000)]
     lot_size: Annotated[int, Field(gt=0, le=10_000_000)] | None = None
+    false_alarm: ErrorRate = 0.0
+    miss: ErrorRate = 0.0
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "aql10-rql20": {
@@ -130,6 +159,28 @@ class SequentialSamplingScenario(Scenario):
             "max_samples": 300,
             "lot_size": 500,
         },
+        # An inspector at the end of a shift: one defective item in seven is missed.
+        "tired-eyes": {
+            "prior": {"kind": "two_point", "good": 0.02, "bad": 0.08, "prob_bad": 0.3},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 600.0,
+            "reject_good_cost": 300.0,
+            "max_samples": 400,
+            "false_alarm": 0.01,
+            "miss": 0.15,
+        },
+        # A gauge that is out of adjustment, and a lot of which something may be known.
+        "worn-gauge": {
+            "prior": {"kind": "beta", "a": 1.5, "b": 22.0, "limit": 0.08},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 4000.0,
+            "reject_good_cost": 3000.0,
+            "loss": "linear",
+            "max_samples": 200,
+            "lot_size": 400,
+            "false_alarm": 0.04,
+            "miss": 0.10,
+        },
     }
 
     @model_validator(mode="after")
@@ -137,6 +188,12 @@ class SequentialSamplingScenario(Scenario):
         prior = self.prior
         if self.loss == "linear" and prior.kind == "two_point":
             raise ValueError("loss = 'linear': needs a prior of kind 'beta', which has a limit")
+        check_errors(self.false_alarm, self.miss)
+        if self.hides_counts and self.max_samples > MAX_TABULATED:
+            raise ValueError(
+                f"max_samples = {self.max_samples}: with false_alarm or miss, and a Beta prior or a "
+                f"lot_size, must be at most {MAX_TABULATED:,}"
+            )
         if self.lot_size is None:
             return self
         if self.lot_size < self.max_samples:
@@ -151,6 +208,29 @@ class SequentialSamplingScenario(Scenario):
                     f"prior.bad = {prior.bad}; both round to {good} defectives"
                 )
         return self
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether inspectors err."""
+        return self.false_alarm > 0.0 or self.miss > 0.0
+
+    @property
+    def hides_counts(self) -> bool:
+        """Whether the belief depends on the true number of defectives inspected, which is hidden.
+
+        With errors it does, except for two rates of independent items: their judgements are
+        independent too.
+        """
+        is_independent = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
+        return self.has_errors and not is_independent
+
+    def judged(self, fraction_defective: Fraction) -> Fraction:
+        """Return the fraction of items judged defective where ``fraction_defective`` are."""
+        return judged(fraction_defective, self.false_alarm, self.miss)
+
+    def log_passed(self, fraction_defective: float) -> float:
+        """Return the logarithm of the fraction judged conforming."""
+        return log_passed(fraction_defective, self.false_alarm, self.miss)
 
     def defectives(self, fraction_defective: float) -> int:
         """Return the number of defectives in the finite lot: round(lot_size · rate)."""
@@ -170,7 +250,8 @@ class SequentialSamplingScenario(Scenario):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, SCENARIO)
-        for name in ("max_samples", "inspection_cost", "accept_bad_cost", "reject_good_cost"):
+        money = ("inspection_cost", "accept_bad_cost", "reject_good_cost")
+        for name in ("max_samples", "false_alarm", "miss", *money):
             record[name] = getattr(self, name)
         record["scale"] = 1.0 / self.max_samples
         record["lot_size"] = self.lot_size or 0
@@ -178,14 +259,38 @@ class SequentialSamplingScenario(Scenario):
         record["is_linear"] = self.loss == "linear"
         for name, value in self.prior.model_dump(exclude={"kind"}).items():
             record[name] = value
-        if isinstance(self.prior, TwoPointPrior) and self.lot_size is not None:
-            record["good_defectives"] = self.defectives(self.prior.good)
-            record["bad_defectives"] = self.defectives(self.prior.bad)
+        if isinstance(self.prior, TwoPointPrior):
+            record["judged_good"] = self.judged(self.prior.good)
+            record["judged_bad"] = self.judged(self.prior.bad)
+            if self.lot_size is not None:
+                record["good_defectives"] = self.defectives(self.prior.good)
+                record["bad_defectives"] = self.defectives(self.prior.bad)
         record["odds_defective"], record["odds_conforming"] = self._odds_tables()
+        record["first_chance"] = self._first_chance()
+        is_product = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
+        if not is_product and self.max_samples <= MAX_TABULATED:
+            record["tabulated"] = (self.max_samples + 1) * (self.max_samples + 2) // 2
         return record
 
+    def table(self) -> Table:
+        """Return the beliefs at every (n, d), and the distribution of a finite lot's defectives.
+
+        Its layout is that of the record's ``tabulated``. The last scenarios' are kept. Empty where
+        beliefs are products of tabulated odds; beyond ``MAX_TABULATED`` items they are left out.
+        """
+        return _table_of(self)
+
+    def _first_chance(self) -> float:
+        """Return P(M = 0) where M is drawn by inversion, from M = 0 on; else 0."""
+        prior, lot = self.prior, self.lot_size
+        if lot is None or lot > MAX_DRAWN or not isinstance(prior, BetaPrior):
+            return 0.0
+        i = np.arange(lot)
+        chance = float(np.prod((prior.b + i) / (prior.a + prior.b + i)))
+        return chance if chance > NEGLIGIBLE else 0.0
+
     def _odds_tables(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the factors of the posterior odds that k defectives, k conforming items make.
+        """Return the factors of the posterior odds that k items judged defective, conforming make.
 
         Both (TABLE_SIZE,), the prior's odds in the first; NaN where the odds are not such a
         product, or the product of two factors could overflow.
@@ -195,9 +300,53 @@ class SequentialSamplingScenario(Scenario):
             return nothing, nothing
         good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
         k = np.arange(TABLE_SIZE)
-        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(bad / good)
-        conforming = k * (np.log1p(-bad) - np.log1p(-good))
-        return _tabulated(defective), _tabulated(conforming)
+        ratio = self.judged(bad) / self.judged(good)
+        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(ratio)
+        conforming = k * (self.log_passed(bad) - self.log_passed(good))
+        return _tabulated(np.asarray(defective)), _tabulated(np.asarray(conforming))
+
+
+@lru_cache(maxsize=4)
+def _table_of(scenario: SequentialSamplingScenario) -> Table:
+    record = scenario.record()[0]
+    beliefs, lots = 2 * int(record["tabulated"]), 0
+    if record["first_chance"] > 0.0:
+        lots = int(record["lot_size"]) + 1 + GUIDES
+    if beliefs + lots == 0:
+        return NO_TABLE
+    table = np.empty(beliefs + lots)
+    if lots:
+        fill_lots(record, table[beliefs:])
+    if beliefs:
+        fill_beliefs(record, table[:beliefs])
+        if scenario.hides_counts:
+            _judge(scenario, table[:beliefs])
+    return as_table(table)
+
+
+def _judge(scenario: SequentialSamplingScenario, beliefs: NDArray[np.float64]) -> None:
+    """Turn beliefs given the true counts into those given the judged ones, in place.
+
+    See :mod:`qc_gym.sampling.judgements`: those of the last row are all that is needed.
+    """
+    n, prior = scenario.max_samples, scenario.prior
+    if isinstance(prior, BetaPrior):
+        counts = beta_binomial_row(n, prior.a, prior.b)
+    else:
+        assert scenario.lot_size is not None
+        good, bad = (
+            hypergeometric_row(n, scenario.defectives(rate), scenario.lot_size)
+            for rate in (prior.good, prior.bad)
+        )
+        counts = (1.0 - prior.prob_bad) * good + prior.prob_bad * bad
+    given_true = beliefs[-2 * (n + 1) :].reshape(-1, 2).T
+    weights = counts * np.stack([np.ones(n + 1), *given_true])
+    weights = judged_row(weights, scenario.false_alarm, scenario.miss)
+    last = np.empty((2, n + 1))
+    read_row(weights, n, last)
+    (prob_bad,), prob_defective = judged_lattice(weights[:2].copy())
+    prob_defective[-n - 1 :] = scenario.judged(last[1])
+    beliefs[::2], beliefs[1::2] = np.minimum(prob_bad, 1.0), prob_defective
 
 
 def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

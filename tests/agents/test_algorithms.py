@@ -1,7 +1,9 @@
 """Every algorithm trains and is scored; its hyperparameters are checked before it does."""
 
 import inspect
+import itertools
 import re
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -309,3 +311,76 @@ def test_hyperparameters_are_not_written_to(name: str) -> None:
     given = {**TINY[name], "policy_kwargs": {"net_arch": [4]}}
     train_tiny(name, total_timesteps=64, hyperparameters=given)
     assert given == {**TINY[name], "policy_kwargs": {"net_arch": [4]}}
+
+
+# --- budgets --------------------------------------------------------------------------------
+
+
+def settled(name: str, *args: Any, **given: Any) -> tuple[int, int, dict[str, Any]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ALGORITHMS[name].settle(*args, given)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_the_budget_that_defaults_are_made_for_leaves_them(name: str) -> None:
+    entry = ALGORITHMS[name]
+    whole = entry.total_timesteps, entry.num_envs, dict(entry.defaults)
+    assert settled(name, None, None) == settled(name, entry.total_timesteps, None) == whole
+    assert settled(name, 3 * entry.total_timesteps, None)[1:] == whole[1:]
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_defaults_scale_with_the_budget(name: str) -> None:
+    entry = ALGORITHMS[name]
+    shares = (1.0, 0.6, 0.3, 0.1, 0.03, 0.01, 1e-4)
+    found = [settled(name, max(1, int(entry.total_timesteps * share)), None) for share in shares]
+    shrink = {
+        "batch_size",
+        "buffer_size",
+        "learning_starts",
+        "target_update_interval",
+        "clip_range",
+    }
+    grow = {"ent_coef", "n_epochs"}
+    for (_, more_envs, more), (_, fewer_envs, fewer) in itertools.pairwise(found):
+        assert 1 <= fewer_envs <= more_envs
+        assert set(more) == set(fewer) == set(entry.defaults)
+        for key, value in more.items():
+            assert fewer[key] <= value if key in shrink else True
+            assert fewer[key] >= value if key in grow else True
+            assert fewer[key] == value if key not in shrink | grow | {"learning_rate"} else True
+    _, fewest, last = found[-1]
+    assert fewest < entry.num_envs
+    entry.check_rollout(fewest, last)
+    for key in ("batch_size", "learning_starts", "target_update_interval", "buffer_size"):
+        assert last.get(key, 1) >= 1
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_what_is_given_is_not_scaled(name: str) -> None:
+    entry = ALGORITHMS[name]
+    steps = entry.total_timesteps // 50
+    _, num_envs, scaled = settled(name, steps, None)
+    assert settled(name, steps, 7)[1] == 7
+    changed = {key for key in entry.defaults if scaled[key] != entry.defaults[key]}
+    assert changed
+    for key in changed:
+        kept = settled(name, steps, None, **{key: entry.defaults[key]})
+        assert kept[2][key] == entry.defaults[key]
+        assert kept[1] == num_envs
+        # Clip and rate go with the number of passes; everything else is as without it.
+        others = (
+            set(scaled) - {key} - ({"clip_range", "learning_rate"} if key == "n_epochs" else set())
+        )
+        assert all(kept[2][other] == scaled[other] for other in others)
+    if "batch_size" in entry.defaults:
+        assert settled(name, None, 8)[2]["batch_size"] < entry.defaults["batch_size"]
+
+
+def test_a_small_budget_says_what_to_expect() -> None:
+    with pytest.warns(UserWarning, match=r"ppo: 100,000 steps are 0\.014 of the 7,000,000"):
+        ALGORITHMS["ppo"].settle(100_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ALGORITHMS["ppo"].settle(2_000_000)

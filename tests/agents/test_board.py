@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from agents.board import Board
+from agents.cli.board import Board
 
 NAMES = [f"SequentialSampling-v0-a-scenario-ppo-{seed}-0123abc{seed}" for seed in range(3)]
 RESULT = {"score": {"normalised": 0.98765}, "seconds": 24.8146}

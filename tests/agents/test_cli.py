@@ -23,7 +23,7 @@ import baselines
 import qc_gym
 from agents import load_policy
 from agents.cli import main
-from agents.experiment import read_experiment, runs_of
+from agents.experiment import read_experiment
 from agents.report import read_result
 
 ROOT = Path(__file__).parents[2]
@@ -281,9 +281,49 @@ def bench(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return folder / "results" / "tiny", str(config)
 
 
+def test_bench_started_again_trains_what_is_missing(
+    bench: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(bench[0], tmp_path / "tiny")
+    first, second = (folder / "runs" / run.name for run in read_experiment(bench[1]).runs)
+    shutil.rmtree(second)
+    assert main(["bench", bench[1], "--out", str(tmp_path)]) == 0
+    told = capsys.readouterr().out.replace("\n", "")
+    assert f"{first.name}: finished before" in told
+    assert f"{second.name}: normalised" in told
+    for name in ("results.csv", "leaderboard.md"):
+        lines = [
+            (one / name).read_text(encoding="utf-8").splitlines() for one in (folder, bench[0])
+        ]
+        assert len(lines[0]) == len(lines[1])
+    assert (second / "policy.safetensors").read_bytes() == (
+        bench[0] / "runs" / second.name / "policy.safetensors"
+    ).read_bytes()
+    assert main(["bench", bench[1], "--out", str(tmp_path), "--fresh"]) == 0
+    assert "finished before" not in capsys.readouterr().out
+
+
+def test_two_benches_do_not_write_into_one_folder(
+    bench: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor does the lock outlive a process that is killed."""
+    code = (
+        "import sys, time; from agents.files import only_writer\n"
+        f"with only_writer({str(tmp_path / 'tiny')!r}): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert main(["bench", bench[1], "--out", str(tmp_path)]) == 2
+        assert "tiny: another process is writing into it" in capsys.readouterr().err
+        assert not (tmp_path / "tiny" / "experiment.json").exists()
+        other.kill()
+    assert main(["bench", bench[1], "--out", str(tmp_path)]) == 0
+
+
 def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
     folder, config = bench
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.iterdir()} - {".lock"}
     assert names == {
         "experiment.json",
         "runs",
@@ -292,7 +332,7 @@ def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
         "leaderboard.md",
         "report.html",
     }
-    runs = [run.name for run in runs_of(read_experiment(config))]
+    runs = [run.name for run in read_experiment(config).runs]
     assert {path.name for path in (folder / "runs").iterdir()} == set(runs)
     with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -374,7 +414,7 @@ def test_bench_goes_on_without_a_run_that_fails(
     (tmp_path / "half.yaml").write_text(text, encoding="utf-8")
     assert main(["bench", str(tmp_path / "half.yaml"), "--out", str(tmp_path)]) == 1
     printed = capsys.readouterr()
-    failed, finished = (run.name for run in runs_of(read_experiment(tmp_path / "half.yaml")))
+    failed, finished = (run.name for run in read_experiment(tmp_path / "half.yaml").runs)
     assert f"qc-gym: left out: {failed}: " in printed.err
     assert f"{failed}: failed: " in printed.out
     assert f"{finished}: normalised" in printed.out
@@ -393,7 +433,7 @@ def test_configs_are_there() -> None:
 def test_configs_can_be_carried_out(path: Path) -> None:
     experiment = read_experiment(path)
     assert experiment.name == path.stem
-    assert list(runs_of(experiment))
+    assert list(experiment.runs)
 
 
 # --- bad input ------------------------------------------------------------------------------

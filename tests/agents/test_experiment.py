@@ -26,11 +26,10 @@ from agents.experiment import (
     code_version,
     make_env,
     read_experiment,
-    runs_of,
     write_manifest,
 )
 from agents.report import read_result
-from agents.runs import carry_out, train_run
+from agents.runs import carry_out, is_whole, train_run
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 
@@ -77,7 +76,7 @@ def write(folder: Path, content: Any) -> Path:
 
 
 def runs_in(content: Any = CONTENT) -> list[Run]:
-    return list(runs_of(validated(Experiment, content, "test")))
+    return list(validated(Experiment, content, "test").runs)
 
 
 # --- what is wrong is named -----------------------------------------------------------------
@@ -172,7 +171,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no steps": (change(f"{TRAINING}.total_timesteps", 0), r"ppo\.total_timesteps = 0"),
     "steps as text": (change(f"{TRAINING}.total_timesteps", "1e6"), r"total_timesteps = '1e6'"),
     "no environments": (change(f"{TRAINING}.num_envs", 0), r"ppo\.num_envs = 0"),
-    "no scale": (change(f"{TRAINING}.reward_scale", 0.0), r"ppo\.reward_scale = 0"),
+    "no thread": (change(f"{TRAINING}.threads", 0), r"ppo\.threads = 0"),
+    "no scale of rewards": (change(f"{TRAINING}.reward_scale", 2.0), r"ppo\.reward_scale"),
     "no scores": (change("scores", 0), r"scores = 0"),
     "no workers": (change("workers", 0), r"workers = 0"),
     "name that leaves the folder": (change("name", "../tiny"), r"name = '\.\./tiny'"),
@@ -242,11 +242,11 @@ def test_a_scenarios_file_is_beside_the_experiments(
     (tmp_path / "lots" / "factory.yaml").write_text(yaml.safe_dump(SMALL_LOT), encoding="utf-8")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    runs = list(runs_of(read_experiment(path)))
+    runs = list(read_experiment(path).runs)
     assert {run.scenario_name for run in runs} == {"factory"}
     assert all(run.scenario == FULL_SCENARIO for run in runs)
     monkeypatch.chdir(tmp_path)  # the same runs, wherever they are started
-    assert list(runs_of(read_experiment(Path("experiment.yaml")))) == runs
+    assert list(read_experiment(Path("experiment.yaml")).runs) == runs
 
 
 def test_the_manifest_names_the_runs(tmp_path: Path) -> None:
@@ -292,9 +292,11 @@ def test_runs_resolve_the_defaults() -> None:
     entry = ALGORITHMS["dqn"]
     assert (dqn.total_timesteps, dqn.num_envs) == (entry.total_timesteps, entry.num_envs)
     assert dqn.hyperparameters == entry.defaults
-    assert dqn.reward_scale is None
+    assert dqn.threads == 1
     assert (ppo.total_timesteps, ppo.num_envs) == (192, 4)
-    assert ppo.hyperparameters == {**ALGORITHMS["ppo"].defaults, **PPO["hyperparameters"]}
+    scaled = ALGORITHMS["ppo"].settle(192, 4, PPO["hyperparameters"])[2]
+    assert ppo.hyperparameters == scaled
+    assert {name: scaled[name] for name in PPO["hyperparameters"]} == PPO["hyperparameters"]
     for run in runs:
         assert (run.env_id, run.observation, run.scenario_name) == (ID, "belief", "custom")
         assert run.scenario == FULL_SCENARIO
@@ -326,7 +328,7 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
         {"scores": 4},
         {"total_timesteps": 193},
         {"num_envs": 5},
-        {"reward_scale": 0.5},
+        {"threads": 2},
     ]
     for name, value in run.hyperparameters.items():
         new = {**value, "final": 0.5} if isinstance(value, dict) else value + 1
@@ -356,7 +358,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     progress: list[tuple[str, int, float]] = []
     results: dict[str, Any] = {}
     folders, failures = carry_out(
-        runs_of(experiment),
+        experiment.runs,
         first,
         report=lambda *message: progress.append(message),
         finished=lambda name, result: results.update({name: result}),
@@ -364,7 +366,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert failures == {}
     return {
         "folders": folders,
-        "again": carry_out(runs_of(experiment), second, workers=2)[0],
+        "again": carry_out(experiment.runs, second, workers=2)[0],
         "progress": progress,
         "results": results,
     }
@@ -424,6 +426,40 @@ def test_two_executions_are_the_same(carried_out: dict[str, Any]) -> None:
             assert (folder / name).read_bytes() == (again / name).read_bytes()
 
 
+def test_what_is_there_and_whole_is_not_trained_again(
+    carried_out: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(carried_out["folders"][0].parent, tmp_path / "runs")
+    whole, damaged = (folder / run.name for run in runs_in())
+    torn = folder / ".partial-abc"
+    torn.mkdir()
+    (torn / "curve.csv").write_text("timesteps", encoding="utf-8")
+    weights = (damaged / "policy.safetensors").read_bytes()
+    (damaged / "policy.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    written = (whole / "run.json").stat().st_mtime_ns
+    found: list[str] = []
+    finished: list[str] = []
+    told = {"found": found.append, "finished": lambda name, result: finished.append(name)}
+    folders, failures = carry_out(runs_in(), folder, **told)  # type: ignore[arg-type]
+    assert (found, finished, failures) == ([whole.name], [damaged.name], {})
+    assert folders == [whole, damaged]
+    assert (whole / "run.json").stat().st_mtime_ns == written
+    assert (damaged / "policy.safetensors").read_bytes() == weights
+    assert sorted(folder.iterdir()) == sorted(folders)
+    for missing in ("curve.csv", "run.json"):
+        (whole / missing).unlink()
+        assert not is_whole(whole)
+        carry_out(runs_in()[:1], folder)
+        assert is_whole(whole)
+
+
+def test_fresh_trains_all_again(carried_out: dict[str, Any], tmp_path: Path) -> None:
+    folder = shutil.copytree(carried_out["folders"][0].parent, tmp_path / "runs")
+    finished: list[str] = []
+    carry_out(runs_in(), folder, fresh=True, finished=lambda name, result: finished.append(name))
+    assert finished == [run.name for run in runs_in()]
+
+
 def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Path) -> None:
     (run, _) = runs_in()
     result = train_run(run, tmp_path)
@@ -432,7 +468,7 @@ def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Pat
 
 
 def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
-    training = {**PPO, "reward_scale": 0.25}
+    training = {**PPO, "threads": 2}
     content = change("problems.0.algorithms", {"ppo": training})
     content["problems"][0]["observation"] = "outcome"
     (run,) = runs_in(content)
@@ -457,12 +493,12 @@ def test_a_failing_run_is_reported_and_leaves_the_others(
     finished: list[str] = []
     failed: dict[str, str] = {}
     folders, failures = carry_out(
-        runs_of(experiment),
+        experiment.runs,
         folder,
         finished=lambda name, result: finished.append(name),
         failed=lambda name, message: failed.update({name: message}),
     )
-    bad, good = runs_of(experiment)
+    bad, good = experiment.runs
     assert folders == [folder / good.name]
     assert finished == [good.name]
     assert list(failures) == [bad.name]

@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from strategies import SMALL_LOT
 
 import baselines
-from agents.experiment import Experiment, runs_of, write_manifest
+from agents.experiment import Experiment, write_manifest
 from agents.report import (
     Report,
     improvements,
@@ -69,7 +69,7 @@ PROBLEMS = {"belief": {"ppo": PPO, "dqn": DQN}, "outcome": {"recurrent_ppo": PPO
 def carry_out_here(content: dict[str, Any], folder: Path) -> list[Path]:
     """Carry out an experiment in this process, which saves the start of others."""
     folder.mkdir(parents=True, exist_ok=True)
-    runs = list(runs_of(validated(Experiment, content, "test")))
+    runs = list(validated(Experiment, content, "test").runs)
     for run in runs:
         train_run(run, folder)
     return [folder / run.name for run in runs]
@@ -645,7 +645,7 @@ def test_runs_of_an_earlier_configuration_do_not_come_back(
     content = {"name": "later", "seeds": [5], "problems": [problem]}
     experiment = validated(Experiment, content, "test")
     write_manifest(experiment, tmp_path)
-    assert run_folders(tmp_path) == [tmp_path / "runs" / run.name for run in runs_of(experiment)]
+    assert run_folders(tmp_path) == [tmp_path / "runs" / run.name for run in experiment.runs]
     with pytest.raises(ValueError, match="no finished runs"):
         run_folders(tmp_path / "nothing")
 

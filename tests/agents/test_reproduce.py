@@ -36,7 +36,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reproduce", "--markdown"]) == 0
-    assert capsys.readouterr().out == papers.page(papers.ledgers())
+    assert capsys.readouterr().out == papers.write_page(papers.ledgers())
 
 
 def test_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

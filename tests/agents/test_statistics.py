@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from agents.statistics import (
+from agents.report.statistics import (
     interquartile_mean,
     performance_profile,
     pooled_interquartile_mean,

@@ -6,6 +6,7 @@ import pytest
 
 import baselines
 import qc_gym
+from baselines.core.plan import shown
 
 EVERY = pytest.mark.parametrize("env_id", qc_gym.ENVIRONMENTS)
 
@@ -57,3 +58,12 @@ def test_a_regret_is_told_by_its_states(env_id: str) -> None:
         rel = 1e-6 if isinstance(baselines.solve(env), baselines.TabularOptimum) else 0.1
         assert total == pytest.approx(score.regret, rel=rel, abs=1e-9)
     assert all(row.state and row.policy and row.optimum for row in rows)
+
+
+@EVERY
+def test_a_notebook_shows_optima_and_scores(env_id: str) -> None:
+    optimum = baselines.solve(env_id)
+    assert shown(optimum.value) in optimum._repr_html_()
+    assert ("certified to within" in optimum._repr_html_()) == (optimum.lower < optimum.upper)
+    score = baselines.score(env_id, baselines.reference_policies(env_id)["random"])
+    assert shown(score.regret) in score._repr_html_()

@@ -7,7 +7,7 @@ from assembly_histories import Histories
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.assembly import AssemblyOptimum, model
+from baselines.assembly import AssemblyOptimum, build_model
 from qc_gym.assembly.scenario import AssemblyScenario
 
 LOW = -1e4
@@ -54,7 +54,7 @@ def products(draw: st.DrawFn, is_deep: bool) -> dict[str, Any]:
 def agree(fields: dict[str, Any]) -> None:
     scenario = AssemblyScenario.parse(fields)
     assert isinstance(scenario, AssemblyScenario)
-    value = AssemblyOptimum.of(model(scenario)).value
+    value = AssemblyOptimum.of(build_model(scenario)).value
     histories, failures, low, high = Histories(scenario), 8, LOW, -LOW
     while high - low > 1e-6:
         failures *= 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import baselines
-from baselines.assembly import model
+from baselines.assembly.model import build_model
 from baselines.core.budget import StateBudgetError
 from baselines.core.model import TabularModel
 from qc_gym.assembly.scenario import AssemblyScenario
@@ -132,7 +132,7 @@ def test_a_single_unsure_part_is_bought_until_it_is_good() -> None:
 
 def test_too_many_states_are_refused_with_the_count_and_a_way_out() -> None:
     with pytest.raises(StateBudgetError, match=r"10,000 belief states.*best_static"):
-        model(parse("cumcm-8part"), max_states=10_000)
+        build_model(parse("cumcm-8part"), max_states=10_000)
 
 
 def test_states_too_large_for_memory_are_refused() -> None:
@@ -142,14 +142,14 @@ def test_states_too_large_for_memory_are_refused() -> None:
         "max_blind_failures": 100,
     }
     with pytest.raises(StateBudgetError, match=r"max_blind_failures = 100 .* bytes each"):
-        model(parse(fields), max_states=2_000)
+        build_model(parse(fields), max_states=2_000)
 
 
 def test_a_rate_that_float64_cannot_follow_is_refused_by_its_name() -> None:
     fields = AssemblyScenario.presets["single-part"]
     nodes = {**fields["nodes"], "part": {**fields["nodes"]["part"], "defect_rate": 1 - 1e-13}}
     with pytest.raises(ValueError, match=r"^nodes\.part\.defect_rate = 0\.9999999999999, .*9e-14"):
-        model(parse({**fields, "nodes": nodes}))
+        build_model(parse({**fields, "nodes": nodes}))
 
 
 def test_a_failure_whose_only_cause_cannot_be_is_no_state() -> None:
@@ -222,7 +222,7 @@ def test_six_parts_that_are_seldom_good() -> None:
 
 
 def test_the_model_holds_what_the_environment_shows() -> None:
-    tables: TabularModel = model(parse("gearbox"))
+    tables: TabularModel = build_model(parse("gearbox"))
     env = gym.make(ID, scenario="gearbox")
     observation, info = env.reset(seed=0)
     env.action_space.seed(0)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.assembly.model import model
+from baselines.assembly.model import build_model
 from baselines.assembly.static import (
     GRID_SIZES,
     StaticPolicy,
@@ -266,7 +266,7 @@ def test_the_value_is_the_mean_of_a_simulation(seed: int, max_blind_failures: in
 @pytest.mark.parametrize("name", ["cumcm-1", "cumcm-3", "single-part", "gearbox"])
 def test_as_a_table_it_earns_the_same(name: str, max_blind_failures: int) -> None:
     scenario = preset(name, max_blind_failures=max_blind_failures)
-    tables = model(scenario)
+    tables = build_model(scenario)
     inspect, dismantle, values = enumerate_static(scenario)
     rows = np.arange(len(values))
     if len(rows) > 60:
@@ -299,9 +299,9 @@ def test_a_policy_that_needs_memory_is_refused_as_a_table() -> None:
     with pytest.raises(
         ValueError, match="'product' is dismantled and its children 'part_1', 'part_2'"
     ):
-        static_actions(scenario, policy, model(scenario))
+        static_actions(scenario, policy, build_model(scenario))
     with pytest.raises(ValueError, match="another scenario"):
-        static_actions(scenario, never_inspect(scenario), model(preset("cumcm-2")))
+        static_actions(scenario, never_inspect(scenario), build_model(preset("cumcm-2")))
 
 
 def test_reference_policies() -> None:
@@ -315,13 +315,13 @@ def test_reference_policies() -> None:
 def test_myopic_answers() -> None:
     # By hand: everything pays in case 4 and nothing in case 6, which is optimal in both.
     for name in ("cumcm-4", "cumcm-6"):
-        tables = model(preset(name))
+        tables = build_model(preset(name))
         assert evaluate(tables, myopic_actions(tables)).value == pytest.approx(
             OPTIMA[name], abs=5e-5
         )
     # Case 1: a failed build costs 6 + 3 + 5 = 14, and .1 × 14 is less than the inspection's 2; but a
     # customer's return costs 6, and .271 × 6 is less than 3.
-    tables = model(preset("cumcm-1"))
+    tables = build_model(preset("cumcm-1"))
     assert myopic_actions(tables)[tables.initial_states] == [0]
     assert evaluate(tables, myopic_actions(tables)).value < OPTIMA["cumcm-1"]
 

@@ -17,7 +17,7 @@ import baselines
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
 from baselines.core.policy import tabulate as tabulate_player
-from baselines.sampling.model import model as make_tables
+from baselines.sampling.model import build_model
 from qc_gym.core import policy as asking
 from qc_gym.core.policy import Player, Policy, feature_lens
 from qc_gym.sampling.scenario import SequentialSamplingScenario
@@ -49,7 +49,7 @@ def make_env(scenario: Any = SMALL, observation: str = "belief") -> gym.Env[Any,
 def tables_of(scenario: Any = SMALL, observation: str = "belief") -> TabularModel:
     parsed = SequentialSamplingScenario.parse(scenario)
     assert isinstance(parsed, SequentialSamplingScenario)
-    return make_tables(parsed, observation)
+    return build_model(parsed, observation)
 
 
 def tabulate(

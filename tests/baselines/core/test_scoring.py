@@ -19,7 +19,7 @@ from baselines.core.certificate import Certificate, OracleError, Simulation
 from baselines.core.policy import TabularPolicy, constant_policy, uniform_policy
 from baselines.core.scoring import Score, worth_by_simulation
 from baselines.sampling import SamplingOptimum
-from baselines.sampling.model import model as make_tables
+from baselines.sampling.model import build_model
 from qc_gym.core.policy import Player
 from qc_gym.sampling.env import SequentialSamplingVectorEnv
 from qc_gym.sampling.scenario import SequentialSamplingScenario
@@ -241,7 +241,7 @@ def test_the_optimum_with_memory_has_no_regret_and_no_error(name: str) -> None:
     """What it sees is the outcome only; it is not the table that the score knows."""
     scenario = SequentialSamplingScenario.parse(name)
     assert isinstance(scenario, SequentialSamplingScenario)
-    policy = SamplingOptimum.of(make_tables(scenario, "outcome")).policy
+    policy = SamplingOptimum.of(build_model(scenario, "outcome")).policy
     score = baselines.score(make_env(name, "outcome"), policy, episodes=500)
     assert not score.exact
     assert (score.regret, score.stderr, score.normalised) == (0.0, 0.0, 1.0)
@@ -252,7 +252,7 @@ def test_a_table_with_memory_is_scored_as_the_table_says() -> None:
     """deterministic=None draws from a tabulated policy, also where it must remember."""
     scenario = SequentialSamplingScenario.parse(SMALL)
     assert isinstance(scenario, SequentialSamplingScenario)
-    foreign = uniform_policy(make_tables(scenario, "outcome"))
+    foreign = uniform_policy(build_model(scenario, "outcome"))
     env = make_env(observation="outcome")
     exact = baselines.score(env, uniform_policy(baselines.model(env)))
     found = baselines.score(env, foreign)

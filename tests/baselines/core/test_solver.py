@@ -20,6 +20,7 @@ from baselines.core.solver import (
     as_probabilities,
     bellman_residual,
     evaluate,
+    optimal_value,
     solve,
 )
 
@@ -88,6 +89,23 @@ def models(
     chances = rng.dirichlet(np.ones(len(initial)))
     start = {int(s): float(p) for s, p in zip(initial, chances, strict=True)}
     return make_model(rewards, moves, allowed, start)
+
+
+RARELY = st.floats(3.0, 11.0).map(lambda exponent: 10.0**-exponent)
+
+
+@st.composite
+def long_episodes(draw: st.DrawFn) -> DecisionProcess:
+    """Draw a small model whose episodes last up to 10^11 steps, with rewards of every size."""
+    shape = size, _ = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    ending = draw(RARELY)
+    rewards = rng.normal(0, 1, shape) * 10.0 ** rng.integers(-3, 10, shape)
+    moves = {}
+    for pair in np.ndindex(*shape):
+        shares = rng.dirichlet(np.ones(size)) * (1 - ending * rng.integers(1, 5))
+        moves[pair] = list(enumerate(shares.tolist()))
+    return make_model(rewards, moves)
 
 
 @st.composite
@@ -267,6 +285,19 @@ def test_optimum_is_the_best_proper_policy_where_others_pay_for_ever(
     np.testing.assert_allclose(played.values, best, rtol=1e-9)
 
 
+@quick
+@given(model=models(cyclic=True, num_states=st.integers(1, 4), always_ends=False) | long_episodes())
+def test_the_value_alone_is_that_of_the_solution(model: DecisionProcess) -> None:
+    try:
+        optimum = solve(model)
+    except ImproperPolicyError:
+        with pytest.raises(ImproperPolicyError):
+            optimal_value(model)
+        return
+    stakes = evaluate(model, optimum.actions).stakes
+    assert optimal_value(model) == pytest.approx(optimum.value, rel=1e-12, abs=1e-13 * stakes)
+
+
 def test_an_episode_that_ends_rarely() -> None:
     """State 1 ends with 6.5e-05, state 2 leads back to it: value iteration settles after 10^6 sweeps."""
     model = make_model(
@@ -350,23 +381,6 @@ def test_policy_iteration_ends_among_ties_in_very_long_episodes() -> None:
             moves[pair] = list(zip(rng.integers(0, size, 3).tolist(), shares, strict=True))
         optimum = solve(make_model(np.full((size, actions), -1 / 3), moves))
         np.testing.assert_allclose(optimum.values, -1 / 3 / ending, rtol=1e-7)
-
-
-RARELY = st.floats(3.0, 11.0).map(lambda exponent: 10.0**-exponent)
-
-
-@st.composite
-def long_episodes(draw: st.DrawFn) -> DecisionProcess:
-    """Draw a small model whose episodes last up to 10^11 steps, with rewards of every size."""
-    shape = size, _ = draw(st.integers(1, 4)), draw(st.integers(1, 3))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    ending = draw(RARELY)
-    rewards = rng.normal(0, 1, shape) * 10.0 ** rng.integers(-3, 10, shape)
-    moves = {}
-    for pair in np.ndindex(*shape):
-        shares = rng.dirichlet(np.ones(size)) * (1 - ending * rng.integers(1, 5))
-        moves[pair] = list(enumerate(shares.tolist()))
-    return make_model(rewards, moves)
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,7 +12,7 @@ from lots import boundary_lots, exact_cost, parse
 
 import baselines
 from baselines.core.certificate import Certificate, OracleError, Simulation, rounding
-from baselines.lot import LotOptimum, bracket, lot_of, solve
+from baselines.lot import LotOptimum, find_bracket, lot_of, solve
 from qc_gym.lot.scenario import InspectOrStopScenario
 
 ID = "qc_gym/InspectOrStop-v0"
@@ -195,7 +195,7 @@ def test_bounds_hold_and_do_not_cross_at_mixed_scales(shortage: float, inspectio
         return min(shortage * d, cost)
 
     expected = least(0, 4, float(lot.stay[0]))
-    lower, upper = bracket(lot).bounds
+    lower, upper = find_bracket(lot).bounds
     assert lower <= expected * (1 + 1e-14)
     assert upper >= expected * (1 - 1e-14)
     assert 0.0 <= upper - lower <= 1e-7 * shortage * 4

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from baselines import OracleError, papers
 from baselines.papers import Bound, Entry, Ledger, PolicyWorth, Verdict
-from baselines.papers.ledger import Printed
+from baselines.papers.entries import Printed
 
 LIMIT = Bound(25.0, "56 - 31")
 

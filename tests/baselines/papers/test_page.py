@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_committed_page_is_up_to_date() -> None:
     committed = (ROOT / "baselines" / "papers" / "README.md").read_text(encoding="utf-8")
-    assert papers.page(papers.ledgers()) == committed, (
+    assert papers.write_page(papers.ledgers()) == committed, (
         "write it again: qc-gym reproduce --markdown > baselines/papers/README.md"
     )
 

@@ -22,7 +22,7 @@ from baselines.core.solver import solve as solve_tables
 from baselines.pilot import Lattice, value_of_information
 from baselines.pilot.beliefs import Beliefs
 from baselines.pilot.information import best_sizes, perfect_value
-from baselines.pilot.model import model
+from baselines.pilot.model import build_model
 from qc_gym.pilot.dynamics import moments_at, order_profit
 from qc_gym.pilot.plans import Plan
 from qc_gym.pilot.scenario import PilotRunScenario
@@ -159,7 +159,7 @@ def test_tables_have_the_optimum_of_the_lattice(name: str, observation: str) -> 
 
 
 def test_the_last_test_splits_the_states_of_outcomes() -> None:
-    tables = model(Beliefs.of(TINY["both"]), "outcome")
+    tables = build_model(Beliefs.of(TINY["both"]), "outcome")
     tables.check()
     last = 1 + 2 * tables.states["last_tested"] + tables.states["last_defective"]
     seen = {

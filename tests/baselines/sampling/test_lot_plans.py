@@ -14,7 +14,7 @@ from scipy.stats import hypergeom
 import baselines
 import qc_gym  # noqa: F401
 from baselines.sampling import DoublePlan, LotPlan, SinglePlan, curves, read_plan
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -66,7 +66,7 @@ def test_a_plan_does_what_its_words_say(plan: LotPlan) -> None:
     preset = SequentialSamplingScenario.presets["lot-200"]
     scenario = SequentialSamplingScenario.parse({**preset, "max_samples": 5})
     assert isinstance(scenario, SequentialSamplingScenario)
-    actions = plan.on(model(scenario)).actions
+    actions = plan.on(build_model(scenario)).actions
     for results in itertools.product((0, 1), repeat=5):
         n = d = 0
         while (action := actions[n * (n + 1) // 2 + d]) == INSPECT:
@@ -247,3 +247,24 @@ def test_curves_as_text_csv_and_picture() -> None:
         "Average outgoing quality",
         "Average total inspection",
     ]
+
+
+def test_where_inspectors_err_there_is_no_outgoing_quality_and_a_total() -> None:
+    """P(accept) and the total by hand: the judged defectives among two items of a lot of four."""
+    fields = {
+        "inspection_cost": 1.0,
+        "accept_bad_cost": 50.0,
+        "reject_good_cost": 20.0,
+        "lot_size": 4,
+        "max_samples": 2,
+        "prior": {"kind": "two_point", "good": 0.25, "bad": 0.75, "prob_bad": 0.5},
+        "false_alarm": 0.1,
+        "miss": 0.2,
+    }
+    one = curves(ID, {"plan": SinglePlan(2, 1)}, np.array([0.5]), scenario=fields)["plan"]
+    both = (1 * 0.8**2 + 4 * 0.8 * 0.1 + 1 * 0.1**2) / 6  # two of two judged defective
+    assert one.risks.acceptance_probability == pytest.approx([1 - both])
+    assert one.average_outgoing_quality is None
+    assert one.average_total_inspection == pytest.approx([2 * (1 - both) + 4 * both])
+    assert "–" in curves(ID, {"plan": SinglePlan(2, 1)}, scenario=fields).text()
+    assert curves(ID, {"plan": SinglePlan(2, 1)}, scenario=fields).figure()

@@ -28,7 +28,7 @@ from baselines.sampling import (
     risks,
     sprt_policy,
 )
-from baselines.sampling.model import model as make_tables
+from baselines.sampling.model import build_model
 from baselines.sampling.posterior import posterior
 from baselines.sampling.reference import design_rates
 from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario, TwoPointPrior
@@ -214,7 +214,7 @@ def test_published_value() -> None:
 def test_optimum_is_that_of_the_recursion_over_histories(fields: dict[str, Any]) -> None:
     scenario = parse(fields)
     expected = -float(Truths(scenario).cost())
-    found = solve(make_tables(scenario)).value
+    found = solve(build_model(scenario)).value
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12 * money_at_stake(scenario))
 
 
@@ -225,7 +225,7 @@ def test_optimum_under_a_beta_prior_is_that_of_the_recursion_over_histories(
 ) -> None:
     scenario = parse(fields)
     expected = -float(beta_cost(scenario))
-    found = solve(make_tables(scenario)).value
+    found = solve(build_model(scenario)).value
     assert found == pytest.approx(expected, rel=1e-12, abs=1e-12 * money_at_stake(scenario))
 
 
@@ -329,7 +329,7 @@ def test_episodes_of_the_optimum_earn_its_value(name: str) -> None:
 @settings(max_examples=60, deadline=None)
 @given(fields=scenarios(max_samples=st.integers(1, 40)), seed=st.integers(0, 10**6))
 def test_episodes_of_random_scenarios_earn_their_values(fields: dict[str, Any], seed: int) -> None:
-    tables = make_tables(parse(fields))
+    tables = build_model(parse(fields))
     optimum = solve(tables)
     for table in (optimum.actions, uniform_policy(tables).probabilities):
         policy = TabularPolicy.of(tables, table)
@@ -355,7 +355,7 @@ def test_what_a_person_on_the_line_sees_is_worth_as_much(name: str) -> None:
 @given(fields=scenarios(max_samples=st.integers(1, 15)))
 def test_both_observations_have_the_same_optimum(fields: dict[str, Any]) -> None:
     scenario = parse(fields)
-    belief, outcome = solve(make_tables(scenario)), solve(make_tables(scenario, "outcome"))
+    belief, outcome = solve(build_model(scenario)), solve(build_model(scenario, "outcome"))
     assert outcome.value == pytest.approx(belief.value, rel=1e-12, abs=1e-300)
     thrice = np.repeat(belief.values, 3)
     np.testing.assert_allclose(outcome.values, thrice, rtol=1e-12, atol=1e-300)
@@ -370,7 +370,7 @@ def test_the_environment_shows_and_allows_what_the_model_says(
     known = posterior(scenario)
     most = scenario.max_samples
     for observation in ("belief", "outcome"):
-        env, tables = make_env(scenario, observation), make_tables(scenario, observation)
+        env, tables = make_env(scenario, observation), build_model(scenario, observation)
         assert tables.observations.shape == (tables.num_states, *env.observation_space.shape)
         for _ in range(5):
             seen, info = env.reset(seed=int(rng.integers(10**6)))
@@ -404,7 +404,7 @@ def test_the_environment_shows_and_allows_what_the_model_says(
 @given(fields=scenarios(max_samples=st.integers(1, 15)))
 def test_the_models_rewards_are_the_posteriors_losses(fields: dict[str, Any]) -> None:
     scenario = parse(fields)
-    tables, known = make_tables(scenario), posterior(scenario)
+    tables, known = build_model(scenario), posterior(scenario)
     tables.check()
     np.testing.assert_array_equal(tables.rewards[:, ACCEPT], -known.accept_loss)
     np.testing.assert_array_equal(tables.rewards[:, REJECT], -known.reject_loss)
@@ -422,7 +422,7 @@ def test_the_models_rewards_are_the_posteriors_losses(fields: dict[str, Any]) ->
 @pytest.mark.parametrize("name", ["aql10-rql20", "aql10-beta", "aql1-rql5"])
 def test_more_samples_are_never_worse_and_in_the_end_no_better(name: str) -> None:
     sizes = (1, 5, 50, 100, 400, 2000)
-    values = [solve(make_tables(parse(name, max_samples=size))).value for size in sizes]
+    values = [solve(build_model(parse(name, max_samples=size))).value for size in sizes]
     assert np.isfinite(values).all()
     steps = np.diff(values)
     assert (steps >= -1e-11).all()
@@ -432,7 +432,7 @@ def test_more_samples_are_never_worse_and_in_the_end_no_better(name: str) -> Non
 
 
 def test_five_thousand_samples() -> None:
-    tables = make_tables(parse("aql10-rql20", max_samples=5000))
+    tables = build_model(parse("aql10-rql20", max_samples=5000))
     assert np.isfinite(tables.rewards).all()
     optimum = solve(tables)
     assert np.isfinite(optimum.values).all()
@@ -506,7 +506,7 @@ def test_reference_policies_of_outcomes_are_the_same_tests() -> None:
 
 
 def test_a_boundary_policy_decides_at_its_numbers() -> None:
-    tables = make_tables(parse("aql10-rql20", max_samples=3))
+    tables = build_model(parse("aql10-rql20", max_samples=3))
     accept, reject = np.array([-1, -1, 0, 1]), np.array([1, 1, 2, 2])
     actions = boundary_policy(tables, accept, reject).actions.tolist()
     i, a, r = INSPECT, ACCEPT, REJECT
@@ -525,7 +525,7 @@ def test_a_boundary_policy_decides_at_its_numbers() -> None:
 
 def test_sprt_has_the_published_risks() -> None:
     """Risks and ASN of Wald's test at the contest's rates, which is not truncated."""
-    tables = make_tables(parse("aql10-rql20", max_samples=1000))
+    tables = build_model(parse("aql10-rql20", max_samples=1000))
     found = risks(sprt_policy(tables, 0.1, 0.2, 0.10, 0.05), p=[0.1, 0.2])
     assert found.producer_risk is not None
     assert found.consumer_risk is not None
@@ -566,7 +566,7 @@ def test_random_values_are_made_of_risks_and_sample_numbers(
     fields: dict[str, Any], seed: int
 ) -> None:
     scenario = parse(fields)
-    tables = make_tables(scenario)
+    tables = build_model(scenario)
     drawn = np.random.default_rng(seed).dirichlet(np.ones(3), tables.num_states)
     env = make_env(scenario)
     for table in (solve(tables).actions, drawn):
@@ -790,7 +790,7 @@ def test_reference_policies_of_a_certain_prior_are_made_or_left_out() -> None:
     """P(good) underflows here: a design is still possible, or the policy is not offered."""
     prior = {"kind": "beta", "a": 300.0, "b": 0.05, "limit": 0.01}
     scenario = parse("aql10-beta", prior=prior, max_samples=10)
-    tables = make_tables(scenario)
+    tables = build_model(scenario)
     optimum = solve(tables).value
     for policy in SamplingOptimum.of(tables).references().values():
         assert baselines.evaluate(tables, policy.probabilities).value <= optimum + 1e-12

@@ -15,7 +15,7 @@ from baselines.core.budget import MAX_BYTES, StateBudgetError
 from baselines.core.solver import solve
 from baselines.sampling import stopping_bounds
 from baselines.sampling.beta_binomial import tails
-from baselines.sampling.model import model
+from baselines.sampling.model import build_model
 from baselines.sampling.posterior import posterior
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
@@ -71,7 +71,7 @@ def test_tails_of_a_lot_of_ten_million_are_nearly_those_of_the_rate() -> None:
 @given(fields=scenarios(max_samples=st.integers(1, 60)))
 def test_bounds_are_those_of_the_tables(fields: dict[str, Any]) -> None:
     scenario = parse(fields)
-    tables = model(scenario)
+    tables = build_model(scenario)
     optimum, bounds = solve(tables), stopping_bounds(scenario)
     stake = max(scenario.accept_bad_cost, scenario.reject_good_cost)
     assert bounds.value == pytest.approx(optimum.value, rel=1e-12, abs=1e-12 * stake)
@@ -131,16 +131,16 @@ def test_more_tables_than_the_budget_are_refused_before_they_are_made() -> None:
     scenario = parse(two_point_lot(None, max_samples=10_000))
     message = r"max_samples = 10,000 makes 50,015,001 states.*10\.0 GB.*stopping_bounds"
     with pytest.raises(StateBudgetError, match=message):
-        model(scenario)
+        build_model(scenario)
     assert MAX_BYTES < 10e9
 
 
 def test_nothing_at_stake_is_worth_a_plain_zero() -> None:
     fields = two_point_lot(None, inspection_cost=0.0, accept_bad_cost=0.0, reject_good_cost=0.0)
     scenario = parse(fields)
-    for value in (stopping_bounds(scenario).value, solve(model(scenario)).value):
+    for value in (stopping_bounds(scenario).value, solve(build_model(scenario)).value):
         assert str(value) == "0.0"
-    assert not np.signbit(model(scenario).rewards).any()
+    assert not np.signbit(build_model(scenario).rewards).any()
 
 
 @pytest.mark.parametrize("lot_size", [10_000_000, 10_000])

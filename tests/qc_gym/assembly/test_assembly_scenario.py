@@ -188,13 +188,41 @@ WRONG: dict[str, tuple[Any, str]] = {
     "nothing but a cycle": (tree(a=assembly("b"), b=assembly("a")), r"nodes\.a: .*cycle"),
     "its own child": (changed("product", children=["product"]), r"cycle|roots"),
     "two roots": (changed("part_3", **part()), r"nodes: two roots, 'product' and 'part_3'"),
-    "shared child": (
-        tree(p=part(), a=assembly("p"), b=assembly("p"), product=assembly("a", "b")),
-        r"nodes\.b\.children: 'p' is a child of 'a' already",
+    "cycle below": (
+        tree(
+            p=part(), a=assembly("p", "b"), b=assembly("c"), c=assembly("a"), product=assembly("a")
+        ),
+        r"nodes\.a: is part of a cycle: a → b → c → a",
     ),
-    "child listed twice": (
-        changed("product", children=["part_1", "part_2", "part_1"]),
-        r"nodes\.product\.children: 'part_1' stands there twice",
+    "none of it": (
+        changed("product", children=["part_1", {"part": "part_2", "quantity": 0}]),
+        r"quantity = 0: .*at least 1|greater than or equal to 1",
+    ),
+    "half of it": (
+        changed("product", children=["part_1", {"part": "part_2", "quantity": 1.5}]),
+        r"quantity = 1\.5: ",
+    ),
+    "several of nothing": (
+        changed("product", children=["part_1", "part_2", {"part": "part_3", "quantity": 2}]),
+        r"nodes\.product\.children: 'part_3' is not a node",
+    ),
+    "unknown field of a use": (
+        changed("product", children=["part_1", {"part": "part_2", "number": 2}]),
+        r"number",
+    ),
+    "too many items": (
+        tree(
+            **{
+                f"level_{i}": assembly({"part": f"level_{i - 1}", "quantity": 1000})
+                for i in range(1, 9)
+            },
+            level_0=part(),
+        ),
+        r"'level_8' is made of 1,001,001,001,001,001,001,001,001 items, .*at most 10,000",
+    ),
+    "a name of an item": (
+        tree(**{"bolt": part(), "bolt 2": part(), "product": assembly("bolt", "bolt", "bolt 2")}),
+        r"nodes\.bolt 2: is what one of the items of 'bolt' is called",
     ),
     "missing child": (
         changed("product", children=["part_1", "part_3"]),

@@ -18,6 +18,16 @@ def _two(scenario, state):  # type: ignore[no-untyped-def]
     return 0
 
 
+@njit
+def _step_with_a_table(scenario, table, state, action, noise):  # type: ignore[no-untyped-def]
+    return table[0], True
+
+
+@njit
+def _step_with_another(scenario, tables, state, action, noise):  # type: ignore[no-untyped-def]
+    return tables[0], True
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -39,6 +49,7 @@ def test_missing_names(name: str) -> None:
         ("uniform", dynamics.reset, "reserved for uniform"),
         ("step", lambda scenario, state, action, noise: (0.0, True), "must be compiled"),
         ("step", _two, "has 2 parameters; 4 are needed"),
+        ("step", _step_with_another, "has 5 parameters; 4 are needed"),
         ("observe_belief", None, "must be compiled"),
     ],
 )
@@ -50,6 +61,10 @@ def test_names_that_cannot_be_bound(name: str, value: Any, message: str) -> None
 def test_a_family_may_import_what_the_loops_use() -> None:
     assert NAMES["np"] is np
     bind(dict(NAMES))
+
+
+def test_a_function_may_read_the_table() -> None:
+    bind({**NAMES, "step": _step_with_a_table})
 
 
 def test_a_module_without_a_file() -> None:

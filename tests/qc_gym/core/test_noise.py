@@ -124,7 +124,14 @@ def test_log_gamma(shape: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("a", "b"), [(1.0, 1.0), (2.0, 14.0), (0.5, 0.5), (0.05, 2.0), (800.0, 40.0)]
+    ("a", "b"),
+    [
+        *[(1.0, 1.0), (2.0, 14.0), (0.5, 0.5), (0.05, 2.0), (800.0, 40.0)],
+        # Each algorithm, and the ends of what it is for: both shapes above 1, one not, both near 0.
+        *[(1.0001, 1.0001), (14.0, 2.0), (1e5, 1e5), (1.5, 3e4)],
+        *[(1.0, 19.0), (19.0, 1.0), (0.01, 4.0), (3.0, 0.5), (0.7, 1e5)],
+        *[(0.0099, 0.5), (0.009, 5.0)],
+    ],
 )
 def test_beta(a: float, b: float) -> None:
     assert stats.kstest(draws(draw_beta, a, b), stats.beta(a, b).cdf).pvalue > 1e-4

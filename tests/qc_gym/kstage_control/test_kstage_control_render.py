@@ -75,7 +75,7 @@ def test_long_runs_show_their_last_days() -> None:
     )
     assert isinstance(scenario, KStageControlScenario)
     days = np.arange(200)
-    run = render.Run(0, [*(days % 2).tolist(), 0], [1, *(days % 3).tolist()], -5.0)
+    run = render.History(0, [*(days % 2).tolist(), 0], [1, *(days % 3).tolist()], -5.0)
     lines = render.describe_run(scenario, run, None).splitlines()
     assert lines[1] == "days 81 to 200"
     assert lines[2].split()[1:] == [str(day % 2) for day in range(80, 200)]

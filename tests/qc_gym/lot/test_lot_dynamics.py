@@ -453,6 +453,7 @@ def test_roll_out_is_the_same_world() -> None:
     got, lengths = np.empty(100_000), np.empty(100_000, np.int64)
     missing = KERNEL.roll_out(
         scenario.record(),
+        scenario.table(),
         np.zeros(1, STATE),
         noise.streams(np.random.default_rng(0), 1),
         False,

@@ -249,10 +249,11 @@ def test_no_observation_reads_the_truth(fields: Any, observation: str, seed: int
     states["last_result"] = generator.integers(0, 3, 50)
     expected = KERNEL.describe(scenario.record(), states, observation)
     hidden = set(STATE.names) - {"n", "d", "last_result"}
-    assert hidden == {"is_bad", "fraction_defective", "defectives"}
+    assert hidden == {"is_bad", "fraction_defective", "defectives", "defectives_inspected"}
     states["is_bad"] = generator.integers(0, 2, 50)
     states["fraction_defective"] = generator.choice([0.0, 0.3, 1.0, np.nan], 50)
     states["defectives"] = generator.integers(-5, 100, 50)
+    states["defectives_inspected"] = generator.integers(-5, 100, 50)
     for one, other in zip(
         KERNEL.describe(scenario.record(), states, observation), expected, strict=True
     ):
@@ -281,6 +282,7 @@ def test_roll_out_is_the_same_world() -> None:
     returns, lengths = np.empty(MANY), np.empty(MANY, np.int64)
     missing = KERNEL.roll_out(
         scenario.record(),
+        scenario.table(),
         np.zeros(1, STATE),
         noise.streams(np.random.default_rng(0), 1),
         False,

@@ -65,6 +65,8 @@ def test_presets_are_those_of_the_models() -> None:
         "loss": "indicator",
         "max_samples": 400,
         "lot_size": None,
+        "false_alarm": 0,
+        "miss": 0,
     }
     assert parse("aql10-beta").prior.kind == "beta"
     assert parse("lot-200").lot_size == 200

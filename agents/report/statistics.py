@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 Groups = Sequence[NDArray[np.float64]]
 Statistic = Callable[[Groups], NDArray[np.float64]]
@@ -34,11 +35,10 @@ def interquartile_mean(scores: ArrayLike) -> NDArray[np.float64]:
     -------
     float64 (…).
     """
-    ordered = np.sort(np.asarray(scores, np.float64), axis=-1)
-    if ordered.shape[-1] == 0:
+    scores = np.asarray(scores, np.float64)
+    if scores.shape[-1] == 0:
         raise ValueError("scores: at least one is needed")
-    cut = ordered.shape[-1] // 4
-    return np.asarray(ordered[..., cut : ordered.shape[-1] - cut].mean(axis=-1))
+    return np.asarray(stats.trim_mean(scores, 0.25, axis=-1))
 
 
 def pooled_interquartile_mean(groups: Groups) -> NDArray[np.float64]:

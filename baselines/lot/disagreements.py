@@ -1,4 +1,4 @@
-"""Where a policy's regret comes from: its costliest departures from the optimum, along episodes."""
+"""Where a policy's regret comes from: its costliest disagreements with the optimum, along episodes."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from baselines.lot.solution import LotOptimum
 
 _BANDS = 10
-"""In so many parts of the longest lot departures are told apart."""
+"""In so many parts of the longest lot disagreements are told apart."""
 _WORDS = {False: ("stop", "inspect"), True: ("end production", "produce")}
 """The two actions, by whether the lot is still being produced."""
 
 
-def departures(
+def find_disagreements(
     optimum: LotOptimum, player: Player, arena: QCVectorEnv, episodes: int, seed: int
 ) -> list[Disagreement]:
-    """Return a policy's departures from the optimum along simulated episodes, the costliest first.
+    """Return a policy's disagreements with the optimum along simulated episodes, the costliest first.
 
     Beliefs being a continuum, decisions at which the policy errs in the same way within the same
     tenth of the longest lot are put together: the state names the ranges that they are in, and ``gap`` is
-    their mean. Departures that cost no more than the bracket is wide are left out: the bounds
+    their mean. Disagreements that cost no more than the bracket is wide are left out: the bounds
     cannot tell them from none.
 
     Parameters

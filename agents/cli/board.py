@@ -83,6 +83,11 @@ class Board:
             self._all = self._progress.add_task("", total=None, start=False, score="")
         self._show_all()
 
+    def find(self, name: str) -> None:
+        """Show a run that was finished before."""
+        self._end(name)
+        self._say(f"{name}: finished before")
+
     def show(self, name: str, timesteps: int, normalised: float) -> None:
         """Show how far a run has come, and its last score."""
         task = self._tasks[name]

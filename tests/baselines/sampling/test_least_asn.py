@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from baselines.sampling.characteristics import forward_pass, lattice_counts, table_from_boundaries
-from baselines.sampling.least_sample_test import LeastSampleTest, least_sample_test
+from baselines.sampling.least_asn import LeastSampleTest, least_sample_test
 
 EXAMPLE = (0.1, 0.2, 0.1, 0.05)  # good, bad, producer's risk, consumer's risk
 CASES = [  # good, bad, producer's risk, consumer's risk, max_samples, lot_size, weights

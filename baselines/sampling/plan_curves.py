@@ -31,8 +31,16 @@ from baselines.core.plan import shown
 from baselines.core.policy import TabularPolicy, tabulate
 from baselines.core.problem import problem_of
 from baselines.core.tabular import TabularOptimum
-from baselines.sampling.characteristics import ACCEPT, INSPECT, NEGLIGIBLE, Risks, defective_chance
+from baselines.sampling.characteristics import (
+    ACCEPT,
+    INSPECT,
+    NEGLIGIBLE,
+    NO_CHANCES,
+    Risks,
+    defective_chance,
+)
 from baselines.sampling.reference import risks
+from qc_gym.sampling.judgements import lot_chances
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 if TYPE_CHECKING:
@@ -57,7 +65,8 @@ class PlanCurves:
     risks
         P(accept) and ASN at the fractions defective p (P,), and both risks.
     average_outgoing_quality
-        Fraction defective after inspection, (P,).
+        Fraction defective after inspection, (P,); None where inspectors err, as what they leave behind then
+        depends on who looks again.
     average_total_inspection
         Items inspected in a lot, those of screened lots included, (P,); None of an infinite lot.
     description, design
@@ -65,18 +74,24 @@ class PlanCurves:
     """
 
     risks: Risks
-    average_outgoing_quality: FloatArray
+    average_outgoing_quality: FloatArray | None
     average_total_inspection: FloatArray | None
     description: str
     design: Mapping[str, Any]
 
     def points(self) -> list[tuple[float | None, ...]]:
-        """Return p, P(accept), ASN, AOQ and ATI (None of an infinite lot) at each point."""
-        at, total = self.risks, self.average_total_inspection
-        columns = (at.p, at.acceptance_probability, at.average_sample_number)
-        lists = [column.tolist() for column in (*columns, self.average_outgoing_quality)]
-        totals = [None] * len(lists[0]) if total is None else total.tolist()
-        return list(zip(*lists, totals, strict=True))
+        """Return p, P(accept), ASN, AOQ and ATI at each point; None for those that there are not."""
+        at = self.risks
+        columns = (
+            at.p,
+            at.acceptance_probability,
+            at.average_sample_number,
+            self.average_outgoing_quality,
+            self.average_total_inspection,
+        )
+        none = [None] * len(at.p)
+        lists = [none if column is None else column.tolist() for column in columns]
+        return list(zip(*lists, strict=True))
 
 
 class Curves(dict[str, PlanCurves]):
@@ -191,46 +206,55 @@ def curves(
 
 def _outgoing(
     table: FloatArray, at: Risks, scenario: SequentialSamplingScenario
-) -> tuple[FloatArray, FloatArray | None]:
+) -> tuple[FloatArray | None, FloatArray | None]:
     """Return AOQ and ATI (P,) of a table (T, 3)."""
     lot = scenario.lot_size
     if lot is None:
-        return at.p * at.acceptance_probability, None
+        outgoing = None if scenario.has_errors else at.p * at.acceptance_probability
+        return outgoing, None
     defectives = np.rint(at.p * lot)
-    items, found = _inspected(np.ascontiguousarray(table), defectives, scenario.max_samples, lot)
+    items, found = np.empty((2, len(defectives)))
+    for i, count in enumerate(defectives):
+        chances = NO_CHANCES
+        if scenario.has_errors:
+            errors = scenario.false_alarm, scenario.miss
+            chances = lot_chances(int(count), lot, scenario.max_samples, *errors)
+        items[i], found[i] = _inspected(
+            np.ascontiguousarray(table), count, scenario.max_samples, lot, chances
+        )
+    total = items + lot * (1.0 - at.acceptance_probability)
     left = defectives * at.acceptance_probability - found
-    return left / lot, items + lot * (1.0 - at.acceptance_probability)
+    return None if scenario.has_errors else left / lot, total
 
 
 @njit(cache=True, error_model="numpy")
-def _inspected(probabilities, defectives, max_samples, lot_size):  # type: ignore[no-untyped-def]
-    """Return E[n; accepted] and E[d; accepted] at each number of defectives in the lot, (P,)."""
-    items, found = np.zeros(defectives.size), np.zeros(defectives.size)
+def _inspected(probabilities, defectives, max_samples, lot_size, chances):  # type: ignore[no-untyped-def]
+    """Return E[n; accepted] and E[d; accepted] where so many in the lot are defective."""
+    items, found = 0.0, 0.0
     reach = np.empty(max_samples + 2)
-    for i in range(defectives.size):
-        reach[0] = 1.0
-        high = 0
-        for n in range(max_samples + 1):
-            row = n * (n + 1) // 2
-            carried, last = 0.0, -1
-            for d in range(high + 1):
-                here = reach[d]
-                reach[d] = carried
-                carried = 0.0
-                if here > NEGLIGIBLE:
-                    accepted = here * probabilities[row + d, ACCEPT]
-                    items[i] += n * accepted
-                    found[i] += d * accepted
-                    onward = here * probabilities[row + d, INSPECT]
-                    if onward > 0.0 and n < max_samples:
-                        chance = defective_chance(0.0, defectives[i], lot_size, n, d)
-                        reach[d] += onward * (1.0 - chance)
-                        carried = onward * chance
-                        last = d + 1
-            reach[high + 1] = carried
-            high = last
-            if last < 0:
-                break
+    reach[0] = 1.0
+    high = 0
+    for n in range(max_samples + 1):
+        row = n * (n + 1) // 2
+        carried, last = 0.0, -1
+        for d in range(high + 1):
+            here = reach[d]
+            reach[d] = carried
+            carried = 0.0
+            if here > NEGLIGIBLE:
+                accepted = here * probabilities[row + d, ACCEPT]
+                items += n * accepted
+                found += d * accepted
+                onward = here * probabilities[row + d, INSPECT]
+                if onward > 0.0 and n < max_samples:
+                    chance = defective_chance(0.0, defectives, lot_size, n, d, chances)
+                    reach[d] += onward * (1.0 - chance)
+                    carried = onward * chance
+                    last = d + 1
+        reach[high + 1] = carried
+        high = last
+        if last < 0:
+            break
     return items, found
 
 

@@ -33,10 +33,11 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import optimize, stats
 
 from baselines.core.references import NoPlanError
 from baselines.sampling.characteristics import (
+    NO_CHANCES,
     FloatArray,
     IntArray,
     boundary_walk,
@@ -46,9 +47,12 @@ from baselines.sampling.characteristics import (
     lot_rate,
     table_from_boundaries,
 )
+from qc_gym.core.inspection import judged
+from qc_gym.sampling.judgements import lot_chances, lot_counts
 
 RISK_TOLERANCE = 1e-12  # relative rounding allowed when a risk is compared with its limit
 GAP_TOLERANCE = 1e-4  # the local search ends this close to the lower bound, relatively
+PRECISION = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
 SEARCH_SIZE = 400  # most rows n that the local search looks at, and most moves that it pairs
 
 
@@ -119,6 +123,8 @@ def least_sample_test(
     max_samples: int,
     lot_size: int | None = None,
     weights: tuple[float, float] = (0.5, 0.5),
+    false_alarm: float = 0.0,
+    miss: float = 0.0,
 ) -> LeastSampleTest:
     """Find the test of least weights[0] ASN(good) + weights[1] ASN(bad) with given risks.
 
@@ -129,6 +135,8 @@ def least_sample_test(
     max_samples : most items the test may inspect
     lot_size : None for independent items, N for sampling without replacement from a lot of N
     weights : non-negative, sum to one
+    false_alarm, miss : probabilities that a conforming item is judged defective, and a defective
+        one conforming; the test counts judgements, and good and bad are true
 
     Returns
     -------
@@ -143,7 +151,7 @@ def least_sample_test(
         If no test of `max_samples` items meets both risks.
     """
     limits = np.array([producer_risk, consumer_risk], dtype=np.float64)
-    problem = _problem(good, bad, limits, max_samples, lot_size, weights)
+    problem = _problem(good, bad, limits, max_samples, lot_size, weights, false_alarm, miss)
     optimum = _randomised_optimum(problem, limits)
     best = _deterministic(problem, limits, optimum)
     if best is None:
@@ -153,8 +161,8 @@ def least_sample_test(
             f"bad={bad}: increase max_samples or allow larger risks"
         )
     return LeastSampleTest(
-        good=problem.good,
-        bad=problem.bad,
+        good=lot_rate(good, lot_size),
+        bad=lot_rate(bad, lot_size),
         max_samples=max_samples,
         lot_size=lot_size,
         weights=(problem.weight_good, problem.weight_bad),
@@ -171,7 +179,7 @@ def least_sample_test(
 
 
 class _Problem(NamedTuple):
-    good: float
+    good: float  # of independent items, the fraction judged defective
     bad: float
     good_defectives: float
     bad_defectives: float
@@ -182,6 +190,13 @@ class _Problem(NamedTuple):
     # log P(counts | bad) / P(counts | good) = defective_llr[d] + conforming_llr[n - d]
     defective_llr: FloatArray  # (max_samples + 1,)
     conforming_llr: FloatArray
+    # In a finite lot whose inspectors err it is no such sum: at each state (size,), with the
+    # chances that the next item is judged defective in a good and in a bad lot. Else empty.
+    llr: FloatArray
+    good_chances: FloatArray
+    bad_chances: FloatArray
+    good_counts: FloatArray  # P(d of max_samples are found defective), (max_samples + 1,)
+    bad_counts: FloatArray
 
 
 class _Test(NamedTuple):
@@ -192,6 +207,11 @@ class _Test(NamedTuple):
 
     def meets(self, limits: FloatArray) -> bool:
         return bool((self.measures[2:] <= limits * (1.0 + RISK_TOLERANCE)).all())
+
+    def same_as(self, other: _Test) -> bool:
+        """Whether both decide alike everywhere."""
+        mine, others = (self.accept, self.reject), (other.accept, other.reject)
+        return all(map(np.array_equal, mine, others))
 
 
 class _Optimum(NamedTuple):
@@ -208,6 +228,8 @@ def _problem(
     max_samples: int,
     lot_size: int | None,
     weights: tuple[float, float],
+    false_alarm: float,
+    miss: float,
 ) -> _Problem:
     check_lattice(max_samples, lot_size)
     if not 0.0 < good < bad < 1.0:
@@ -227,8 +249,40 @@ def _problem(
             f"both round to {round(good * size)} defectives"
         )
     low, high = round(good * size), round(bad * size)
-    ratios = _log_likelihood_ratios(good, bad, low, high, size, max_samples)
-    return _Problem(good, bad, low, high, size, max_samples, float(w[0]), float(w[1]), *ratios)
+    tables: tuple[FloatArray, ...] = (NO_CHANCES,) * 5
+    if size == 0:
+        good, bad = (judged(rate, false_alarm, miss) for rate in (good, bad))
+        ratios = _log_likelihood_ratios(good, bad, low, high, size, max_samples)
+    elif false_alarm > 0.0 or miss > 0.0:
+        ratios = (NO_CHANCES,) * 2
+        errors = false_alarm, miss
+        each = [lot_chances(m, size, max_samples, *errors) for m in (low, high)]
+        counts = [lot_counts(max_samples, m, size, *errors) for m in (low, high)]
+        tables = (_judged_llr(each[0], each[1], max_samples), *each, *counts)
+    else:
+        ratios = _log_likelihood_ratios(good, bad, low, high, size, max_samples)
+    w0, w1 = float(w[0]), float(w[1])
+    return _Problem(good, bad, low, high, size, max_samples, w0, w1, *ratios, *tables)
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _judged_llr(good: FloatArray, bad: FloatArray, max_samples: int) -> FloatArray:
+    """Return log P(counts | bad) / P(counts | good) at every state (size,), from the chances."""
+    llr = np.zeros(good.size)
+    for n in range(max_samples):
+        start, after = n * (n + 1) // 2, (n + 1) * (n + 2) // 2
+        for d in range(n + 1):
+            ratio = (1.0 - bad[start + d]) / (1.0 - good[start + d])
+            llr[after + d] = llr[start + d] + np.log(ratio)
+        llr[after + n + 1] = llr[start + n] + np.log(bad[start + n] / good[start + n])
+    return llr
+
+
+@numba.njit(cache=True, error_model="numpy")
+def _llr(problem: _Problem, n: int, d: int) -> float:
+    if problem.llr.size > 0:
+        return problem.llr[n * (n + 1) // 2 + d]
+    return problem.defective_llr[d] + problem.conforming_llr[n - d]
 
 
 def _log_likelihood_ratios(
@@ -253,7 +307,12 @@ def _most_powerful(problem: _Problem, producer_risk: float) -> tuple[int, float]
     and Pearson, which no test of at most as many items beats.
     """
     n, size = problem.max_samples, problem.lot_size
-    if size:
+    if problem.good_counts.size > 0:
+        good, bad = (
+            stats.rv_discrete(values=(np.arange(n + 1), counts / counts.sum()))
+            for counts in (problem.good_counts, problem.bad_counts)
+        )
+    elif size:
         good = stats.hypergeom(size, int(problem.good_defectives), n)
         bad = stats.hypergeom(size, int(problem.bad_defectives), n)
     else:
@@ -266,40 +325,32 @@ def _most_powerful(problem: _Problem, producer_risk: float) -> tuple[int, float]
 def _randomised_optimum(problem: _Problem, limits: FloatArray) -> _Optimum:
     """Find the least mean over all tests, randomised ones included, by column generation.
 
-    A simplex method whose entering column is the Bayes test at the present prices. A column is the
-    two risks over their limits and a one, or the slack of a limit; at all times three of them, the
-    basis, have weights >= 0 with columns @ weights = 1.
+    The programme mixes the tests found so far; the Bayes test at its prices of the risks is the next.
     """
     tests = _feasible_pair(problem, limits)
-    basis: list[_Test | None] = [*tests, None]
-    columns = np.column_stack([*(_column(test, limits) for test in tests), np.eye(3)[1]])
-    costs = np.array([tests[0].mean, tests[1].mean, 0.0])
     bound, best_prices = -math.inf, np.zeros(2)
     while True:
-        duals = np.linalg.solve(columns.T, costs)
-        test, entering = None, np.eye(3)[int(np.argmax(duals[:2]))]
-        if duals[:2].max() <= 1e-12 * abs(duals[2]):
-            prices = np.maximum(-duals[:2] / limits, 1e-12)
-            test = _priced(problem, prices)
-            entering = _column(test, limits)
-            value = test.mean + float(prices @ test.measures[2:])
-            if value - float(prices @ limits) > bound:
-                bound, best_prices = value - float(prices @ limits), prices
-            if value >= duals[2] - 1e-9 * max(1.0, abs(duals[2])):
-                weights = np.linalg.solve(columns, np.ones(3))
-                mixture = [
-                    (float(x), t)
-                    for x, t in zip(weights, basis, strict=True)
-                    if t is not None and x > 0.0
-                ]
-                return _Optimum(bound, best_prices, mixture, tests)
-            tests.append(test)
-        weights, rates = np.linalg.solve(columns, np.column_stack((np.ones(3), entering))).T
-        ratios = np.full(3, np.inf)
-        np.divide(np.maximum(weights, 0.0), rates, out=ratios, where=rates > 1e-12)
-        leaving = int(np.argmin(ratios))
-        basis[leaving], columns[:, leaving] = test, entering
-        costs[leaving] = 0.0 if test is None else test.mean
+        risks = np.column_stack([test.measures[2:] / limits for test in tests])
+        programme = optimize.linprog(
+            [test.mean for test in tests],
+            A_ub=risks,
+            b_ub=np.ones(2),
+            A_eq=np.ones((1, len(tests))),
+            b_eq=[1.0],
+            method="highs-ds",
+            options=PRECISION,
+        )
+        prices = np.maximum(-programme.ineqlin.marginals / limits, 1e-12)
+        test = _priced(problem, prices)
+        value = test.mean + float(prices @ test.measures[2:])
+        if value - float(prices @ limits) > bound:
+            bound, best_prices = value - float(prices @ limits), prices
+        best = float(programme.eqlin.marginals[0])
+        if value >= best - 1e-9 * max(1.0, abs(best)) or any(map(test.same_as, tests)):
+            weights = programme.x.tolist()
+            mixture = [(x, one) for x, one in zip(weights, tests, strict=True) if x > 0.0]
+            return _Optimum(bound, best_prices, mixture, tests)
+        tests.append(test)
 
 
 def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
@@ -316,10 +367,6 @@ def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
     last = n == problem.max_samples
     plans = [(np.where(last, k, -1), np.where(last, k + 1, n + 1)) for k in (c, c - 1)]
     return [_measured(problem, accept, reject) for accept, reject in plans]
-
-
-def _column(test: _Test, limits: FloatArray) -> FloatArray:
-    return np.append(test.measures[2:] / limits, 1.0)
 
 
 def _measured(problem: _Problem, accept: IntArray, reject: IntArray) -> _Test:
@@ -414,16 +461,17 @@ def _measure_moves(
     problem: _Problem, accept: IntArray, reject: IntArray, moves: IntArray
 ) -> FloatArray:
     """Measure (K, 4) the test after each of the `moves` (K, 3) alone."""
-    result, nowhere = np.empty((moves.shape[0], 4)), np.empty(0)
+    result, nowhere, size = np.empty((moves.shape[0], 4)), np.empty(0), problem.lot_size
+    good, bad = problem.good_defectives, problem.bad_defectives
     for k in range(moves.shape[0]):
         n = moves[k, 0]
         old = accept[n], reject[n]
         accept[n], reject[n] = old[0] + moves[k, 1], old[1] + moves[k, 2]
         result[k, 0], _, result[k, 2] = boundary_walk(
-            problem.good, problem.good_defectives, problem.lot_size, accept, reject, nowhere
+            problem.good, good, size, accept, reject, nowhere, problem.good_chances
         )
         result[k, 1], result[k, 3], _ = boundary_walk(
-            problem.bad, problem.bad_defectives, problem.lot_size, accept, reject, nowhere
+            problem.bad, bad, size, accept, reject, nowhere, problem.bad_chances
         )
         accept[n], reject[n] = old
     return result
@@ -439,7 +487,6 @@ def _bayes_boundaries(
     of even prior odds, which neither underflows nor overflows.
     """
     w0, w1, last = problem.weight_good, problem.weight_bad, problem.max_samples
-    defective_llr, conforming_llr = problem.defective_llr, problem.conforming_llr
     accept, reject = np.empty(last + 1, np.int64), np.empty(last + 1, np.int64)
     # Beyond these log-odds of bad a decision costs no more than one item, so inspecting cannot pay.
     even = np.log(producer_price) - np.log(consumer_price)
@@ -452,23 +499,27 @@ def _bayes_boundaries(
     for n in range(last, -1, -1):
         low_end, high_end = (low_cut, high_cut) if n < last else (even, even)
         low, high = min(low, n + 1), min(high, n + 1)
-        while low > 0 and defective_llr[low - 1] + conforming_llr[n - low + 1] > low_end:
+        while low > 0 and _llr(problem, n, low - 1) > low_end:
             low -= 1
-        while high > low and defective_llr[high - 1] + conforming_llr[n - high + 1] >= high_end:
+        while high > low and _llr(problem, n, high - 1) >= high_end:
             high -= 1
         accept[n], reject[n] = low - 1, high
         for d in range(low, high):
-            llr = defective_llr[d] + conforming_llr[n - d]
+            llr = _llr(problem, n, d)
             is_good, is_bad = 1.0 / (1.0 + np.exp(llr)), 1.0 / (1.0 + np.exp(-llr))
             size = problem.lot_size
-            chance = is_good * defective_chance(problem.good, problem.good_defectives, size, n, d)
-            chance += is_bad * defective_chance(problem.bad, problem.bad_defectives, size, n, d)
+            chance = is_good * defective_chance(
+                problem.good, problem.good_defectives, size, n, d, problem.good_chances
+            )
+            chance += is_bad * defective_chance(
+                problem.bad, problem.bad_defectives, size, n, d, problem.bad_chances
+            )
             onward = w0 * is_good + w1 * is_bad
             for e, weight in ((d, 1.0 - chance), (d + 1, chance)):
                 if next_low <= e < next_high:
                     onward += weight * value[e]
                 elif weight > 0.0:
-                    llr = defective_llr[e] + conforming_llr[n + 1 - e]
+                    llr = _llr(problem, n + 1, e)
                     lost_good = producer_price / (1.0 + np.exp(llr))
                     onward += weight * min(lost_good, consumer_price / (1.0 + np.exp(-llr)))
             accepted, rejected = consumer_price * is_bad, producer_price * is_good

@@ -1,0 +1,145 @@
+"""A training that was broken off goes on to the same agent, bit for bit."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from strategies import SMALL_LOT
+
+from agents import ALGORITHMS, ExactRegret, train
+from agents.checkpoint import replays
+from qc_gym.core.vector import QCVectorEnv
+
+ID = "qc_gym/SequentialSampling-v0"
+STEPS = 480
+_ROLLOUTS = {"n_steps": 8, "batch_size": 16, "n_epochs": 2}
+_REPLAY = {
+    "learning_starts": 64,
+    "buffer_size": 200,  # goes round more than once
+    "batch_size": 16,
+    "target_update_interval": 50,
+    "exploration_fraction": 0.5,
+}
+TINY: dict[str, dict[str, Any]] = {
+    "ppo": _ROLLOUTS,
+    "a2c": {"n_steps": 4},
+    "dqn": _REPLAY,
+    "qrdqn": {**_REPLAY, "policy_kwargs": {"net_arch": [16], "n_quantiles": 8}},
+    "maskable_ppo": _ROLLOUTS,
+    "recurrent_ppo": {**_ROLLOUTS, "policy_kwargs": {"lstm_hidden_size": 16}},
+}
+
+
+class BrokenOff(Exception):
+    """What ends a training here."""
+
+
+class _BreakOff(BaseCallback):
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps >= self.at:
+            raise BrokenOff
+        return True
+
+
+def train_tiny(algorithm: str, **kwargs: Any) -> tuple[BaseAlgorithm, list[dict[str, float]]]:
+    curve = ExactRegret(gym.make(ID, scenario=SMALL_LOT), STEPS // 8, episodes=20)
+    model = train(
+        algorithm,
+        ID,
+        scenario=SMALL_LOT,
+        seed=1,
+        total_timesteps=STEPS,
+        num_envs=4,
+        hyperparameters=TINY[algorithm],
+        curve=curve,
+        **kwargs,
+    )
+    return model, [{**row, "seconds": 0.0} for row in curve.rows]
+
+
+def assert_same(one: BaseAlgorithm, other: BaseAlgorithm) -> None:
+    weights, others = one.policy.state_dict(), other.policy.state_dict()
+    assert list(weights) == list(others)
+    for name, value in weights.items():
+        assert torch.equal(value, others[name]), name
+    assert one.num_timesteps == other.num_timesteps
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_it_goes_on_to_the_same_agent(algorithm: str, tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    undisturbed, curve = train_tiny(algorithm)
+    for at in (130, 90, 300, 410):  # a second time before the first checkpoint that follows it
+        with pytest.raises(BrokenOff):
+            train_tiny(algorithm, checkpoint=path, replay=True, callback=_BreakOff(at))
+        assert path.exists()
+        torch.rand(7)  # whatever else happens in between
+    model, again = train_tiny(algorithm, checkpoint=path, replay=True)
+    assert_same(model, undisturbed)
+    assert again == curve
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_keeping_checkpoints_changes_nothing(algorithm: str, tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    model, curve = train_tiny(algorithm, checkpoint=path)
+    assert_same(model, train_tiny(algorithm)[0])
+    # Without its buffer it would not be the same training that goes on.
+    assert path.exists() != replays(model)
+    assert curve[-1]["timesteps"] >= STEPS
+
+
+def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    undisturbed, _ = train_tiny("ppo", checkpoint=path)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    for damaged in (
+        b"",
+        b"nothing",
+        content[:middle],
+        content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :],
+    ):
+        path.write_bytes(damaged)
+        assert_same(train_tiny("ppo", checkpoint=path)[0], undisturbed)
+
+
+def test_it_goes_with_a_curve(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="checkpoint: goes with a curve"):
+        train("ppo", ID, scenario=SMALL_LOT, total_timesteps=64, checkpoint=tmp_path / "state.npz")
+
+
+def vector_env(num_envs: int, scenario: Any = "lot-200") -> QCVectorEnv:
+    env = gym.make_vec(ID, num_envs=num_envs, scenario=scenario, autoreset_mode="SameStep")
+    assert isinstance(env, QCVectorEnv)
+    return env
+
+
+def test_environments_go_on_where_others_were() -> None:
+    first, second = vector_env(5), vector_env(5)
+    first.reset(seed=3)
+    for step in range(30):
+        first.step(first.action_space.sample() * (step % 3 == 0))
+    second.restore(first.snapshot())
+    for _ in range(50):
+        actions = first.action_space.sample()
+        for one, other in zip(first.step(actions)[:4], second.step(actions)[:4], strict=True):
+            assert (one == other).all()
+
+
+def test_what_is_no_snapshot() -> None:
+    first = vector_env(5)
+    first.reset(seed=3)
+    with pytest.raises(ValueError, match=r"snapshot: states .*shape \(5,\); .*\(4,\)"):
+        vector_env(4).restore(first.snapshot())
+    drawn = {**SMALL_LOT, "inspection_cost": {"low": 0.5, "high": 1.0}}
+    with pytest.raises(TypeError, match="range"):
+        vector_env(3, drawn).snapshot()
