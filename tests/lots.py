@@ -47,13 +47,15 @@ def brute_force(scenario: InspectOrStopScenario, size: int, rule: Any = None) ->
         if d == 0 or n == size or total == 0.0:
             return float(s * d * total)
         in_control = np.arange(size + 1) > n
-        chance = np.where(in_control, scenario.yield_in, scenario.yield_out)
+        good = joint * np.where(in_control, scenario.yield_in, scenario.yield_out)
+        bad = joint - good
+        missed = bad * scenario.miss  # judged conforming, delivered, and come back
+        passed = good * (1.0 - scenario.false_alarm) + missed
         stop = s * d * total
         if rule is not None and not rule(n, d, joint[in_control].sum() / total):
             return float(stop)
-        inspect = (
-            c * total + cost(n + 1, d - 1, joint * chance) + cost(n + 1, d, joint * (1 - chance))
-        )
+        inspect = c * total + scenario.warranty_cost * missed.sum()
+        inspect += cost(n + 1, d - 1, passed) + cost(n + 1, d, joint - passed)
         return float(inspect if rule is not None else min(stop, inspect))
 
     return cost(0, scenario.demand, shift)
@@ -63,7 +65,10 @@ def exact_cost(scenario: InspectOrStopScenario, size: int) -> Fraction:
     """Return the least expected total cost with a lot of that size, without any rounding."""
     survival = [Fraction(float(chance)) for chance in scenario.survival[: size + 1]]
     c, s = Fraction(scenario.inspection_cost), Fraction(scenario.shortage_cost)
-    yields = [Fraction(scenario.yield_out), Fraction(scenario.yield_in)]
+    true = [Fraction(scenario.yield_out), Fraction(scenario.yield_in)]
+    alarm, miss = Fraction(scenario.false_alarm), Fraction(scenario.miss)
+    yields = [y * (1 - alarm) + (1 - y) * miss for y in true]
+    returned = [(1 - y) * miss * Fraction(scenario.warranty_cost) for y in true]
 
     def cost(n: int, d: int, outside: Fraction, inside: Fraction) -> Fraction:
         """Least cost times the probability of the results; joint with unit n + 1 out of, in control."""
@@ -73,7 +78,7 @@ def exact_cost(scenario: InspectOrStopScenario, size: int) -> Fraction:
         stays = Fraction(0)
         if n + 1 < size and survival[n + 1] > 0:
             stays = survival[n + 2] / survival[n + 1]
-        inspect = c * total
+        inspect = c * total + outside * returned[0] + inside * returned[1]
         for conforming in (0, 1):
             out, in_ = (
                 joint * (y if conforming else 1 - y)
@@ -93,6 +98,17 @@ MONEY = st.floats(0.0, 10.0)
 
 
 @st.composite
+def inspectors(draw: st.DrawFn, rates: st.SearchStrategy[float]) -> dict[str, float]:
+    """Draw the fields of an inspector who errs, and what a bad unit delivered costs; or none."""
+    if draw(st.booleans()):
+        return {}
+    alarm, miss = draw(rates), draw(rates)
+    if not alarm + miss < 1.0:
+        alarm, miss = 0.5 * (1.0 - alarm), 0.5 * (1.0 - miss)
+    return {"false_alarm": alarm, "miss": miss, "warranty_cost": draw(MONEY)}
+
+
+@st.composite
 def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
     """Draw a scenario with a given lot that is small enough for every history."""
     size = draw(st.integers(1, most))
@@ -106,6 +122,7 @@ def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
         "shift": {"kind": "table", "survival": survival},
         "inspection_cost": draw(MONEY),
         "shortage_cost": draw(MONEY),
+        **draw(inspectors(st.floats(0.0, 0.99))),
     }
 
 
@@ -138,6 +155,7 @@ def boundary_lots(draw: st.DrawFn) -> dict[str, Any]:
         "shift": shift,
         "inspection_cost": draw(money),
         "shortage_cost": draw(money),
+        **draw(inspectors(st.sampled_from([0.0, 0.5, 1e-9, 0.999999]) | st.floats(0.0, 0.99))),
     }
     if draw(st.booleans()):
         return {**fields, "lot_size": size}

@@ -6,6 +6,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 RATE = st.floats(0.001, 0.999)
+ERROR = st.one_of(st.just(0.0), st.floats(1e-6, 0.49))
 MONEY = st.one_of(st.just(0.0), st.floats(0.01, 1000.0))
 MAX_SAMPLES = st.one_of(st.integers(1, 8), st.integers(1, 10_000))
 SMALL_LOT: dict[str, Any] = {
@@ -23,8 +24,9 @@ def scenarios(
     draw: st.DrawFn,
     max_samples: st.SearchStrategy[int] = MAX_SAMPLES,
     kinds: tuple[str, ...] = ("two_point", "beta"),
+    may_err: bool = False,
 ) -> dict[str, Any]:
-    """Draw the mapping of a valid scenario of sequential sampling."""
+    """Draw the mapping of a valid scenario of sequential sampling; ``may_err``: of inspectors, too."""
     prior: dict[str, Any] = {"kind": draw(st.sampled_from(kinds))}
     if prior["kind"] == "two_point":
         good, bad = sorted(draw(st.lists(RATE, min_size=2, max_size=2, unique=True)))
@@ -45,13 +47,15 @@ def scenarios(
         if prior["kind"] == "two_point":
             good, bad = (round(fields["lot_size"] * prior[name]) for name in ("good", "bad"))
             assume(good != bad)
+    if may_err:
+        fields |= {"false_alarm": draw(ERROR), "miss": draw(ERROR)}
     return fields
 
 
 @st.composite
 def scenario_ranges(draw: st.DrawFn) -> dict[str, Any]:
     """Draw the mapping of a valid range of scenarios of sequential sampling."""
-    fields = draw(scenarios(max_samples=st.integers(1, 12)))
+    fields = draw(scenarios(max_samples=st.integers(1, 12), may_err=draw(st.booleans())))
     low = draw(st.floats(0.0, 10.0))
     spreads: dict[str, Any] = {
         "inspection_cost": {"low": low, "high": low + draw(st.floats(0.001, 10.0))},

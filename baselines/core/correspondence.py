@@ -7,7 +7,6 @@ states are known by.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from baselines.core.model import TabularModel
 
 
-@lru_cache(maxsize=4)
 def counterparts(model: TabularModel[Any], other: TabularModel[Any]) -> NDArray[np.int64]:
     """Return for each state of ``model`` the row of the same state of ``other``, or −1, (S,).
 

@@ -77,6 +77,15 @@ def optimum_of(env_type: type[QCEnv], scenario: Scenario, observation: str) -> O
     return _optimum(registration_of(env_type).family, scenario, observation)
 
 
+def checked_optimum(
+    family: Family[Scenario], scenario: Scenario, observation: str
+) -> Optimum[Scenario]:
+    """Return the optimum of a scenario, checked, which nobody but the caller keeps."""
+    optimum = family.solve(scenario, observation)
+    optimum.check()
+    return optimum
+
+
 @cache
 def family_named(path: str) -> Family[Scenario]:
     """Return a family by the place that its registration names, ``"module:NAME"``."""
@@ -89,6 +98,4 @@ def family_named(path: str) -> Family[Scenario]:
 
 @lru_cache(maxsize=8)
 def _optimum(path: str, scenario: Scenario, observation: str) -> Optimum[Scenario]:
-    optimum = family_named(path).solve(scenario, observation)
-    optimum.check()
-    return optimum
+    return checked_optimum(family_named(path), scenario, observation)

@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.family import family_of
+from baselines.core.family import checked_optimum, family_of
 from baselines.core.optimum import Optimum
 from baselines.core.plan import Fact, render_card
 from qc_gym.core.env import QCEnv
@@ -179,6 +179,4 @@ def _checked(
 ) -> Iterator[Optimum[Scenario]]:
     """Yield the optimum of each scenario, which is kept no longer than it is looked at."""
     for scenario in scenarios:
-        optimum = family_of(env_type).solve(scenario, observation)
-        optimum.check()
-        yield optimum
+        yield checked_optimum(family_of(env_type), scenario, observation)

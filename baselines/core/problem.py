@@ -12,7 +12,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium as gym
@@ -21,7 +21,13 @@ from gymnasium import wrappers
 from gymnasium.wrappers import vector as vector_wrappers
 from numpy.typing import NDArray
 
-from baselines.core.family import Family, family_named, family_of, optimum_of
+from baselines.core.family import (
+    Family,
+    checked_optimum,
+    family_named,
+    family_of,
+    optimum_of,
+)
 from baselines.core.optimum import Optimum
 from baselines.core.rule import Rule
 from baselines.core.scoring import Worth, worth_by_simulation
@@ -83,6 +89,8 @@ class Problem:
         Whether a wrapper of stable-baselines3 normalises what is seen.
     scenarios
         The range that the scenario was drawn from, which observations tell; None where there is none.
+    own_optimum
+        The optimum, where nobody else is to keep it.
     """
 
     env_type: type[QCEnv]
@@ -94,6 +102,7 @@ class Problem:
     stage: gym.Env[Any, Any] | None = None
     normalises: bool = False
     scenarios: ScenarioRange | None = None
+    own_optimum: Optimum[Scenario] | None = None
 
     @property
     def family(self) -> Family[Scenario]:
@@ -102,7 +111,9 @@ class Problem:
 
     @property
     def optimum(self) -> Optimum[Scenario]:
-        """The optimum, checked and kept."""
+        """The optimum, checked; kept for the next who asks, unless it is this problem's own."""
+        if self.own_optimum is not None:
+            return self.own_optimum
         return optimum_of(self.env_type, self.scenario, self.observation)
 
     def player(self, policy: Any, deterministic: bool | None = None) -> Player:
@@ -126,6 +137,23 @@ class Problem:
         player = Player(policy, num_actions, lenses, actions, deterministic)
         _check_shape(policy, self._shown() if own is None else own(self._shown()))
         return player
+
+    def moved(self, scenario: Scenario) -> Problem:
+        """Return the same problem with another scenario, solved; its optimum is its own.
+
+        Raises
+        ------
+        TypeError
+            A limit of steps would cut episodes of that scenario off.
+        """
+        optimum = checked_optimum(self.family, scenario, self.observation)
+        longest = optimum.longest_episode
+        if self.limit is not None and (longest is None or self.limit < longest):
+            raise TypeError(
+                f"env: its limit of {self.limit} steps cuts off episodes, of {longest or 'any number of'} "
+                f"steps in {scenario!r}"
+            )
+        return replace(self, scenario=scenario, own_optimum=optimum)
 
     def worth(self, player: Player, episodes: int, seed: int) -> Worth:
         """Return what a policy loses, computed where it can be and else from simulated episodes."""

@@ -70,7 +70,7 @@ class Regrets:
         return f"{self.name}, {self.kind}"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sensitivity:
     """The optimum as one or two fields of the scenario vary.
 
@@ -112,6 +112,11 @@ class Sensitivity:
     resolution: float
     lost: int
     scenario: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        names = " × ".join(field.name for field in self.fields)
+        found = "" if self.changes is None else f", {len(self.changes)} changes"
+        return f"Sensitivity({self.env_id!r}, {names}: {self.values.size} points{found})"
 
     def regret(self, name: str, kind: str = FIXED) -> NDArray[np.float64]:
         """Return the regrets of a policy by its name, in money."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -68,8 +69,11 @@ def vary(
     variations = Variations(problem.scenario, fields)
     _check(problem, policies, deterministic)
 
+    # Neighbours on the grid, and the last of those between: optima may be large.
+    on_grid, between = lru_cache(maxsize=2)(problem.moved), lru_cache(maxsize=2)(problem.moved)
+
     def at(*point: float) -> Problem:
-        return replace(problem, scenario=variations.at(*point))
+        return (on_grid if point in variations else between)(variations.at(*point))
 
     def score(here: Problem, policy: Any) -> Worth:
         return here.worth(here.player(policy, deterministic), episodes, seed)

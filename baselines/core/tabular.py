@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -211,8 +212,15 @@ class TabularOptimum(Optimum[ScenarioT_co]):
 
     def same_decision(self, state: Any, home: Self) -> Decision | None:
         """Return what is decided in the state that is row ``state`` of the tables of ``home``."""
-        row = int(counterparts(home.model, self.model)[state])
+        if home.model not in self._rows_of:
+            self._rows_of[home.model] = counterparts(home.model, self.model)
+        row = int(self._rows_of[home.model][state])
         return None if row < 0 or self.model.allowed[row].sum() < 2 else self._decision(row)
+
+    @cached_property
+    def _rows_of(self) -> WeakKeyDictionary[TabularModel[Any], NDArray[np.int64]]:
+        """The rows of the states of other tables, as long as these are there."""
+        return WeakKeyDictionary()
 
     def _decision(self, row: int) -> Decision:
         allowed = self.model.allowed[row]

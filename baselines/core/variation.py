@@ -102,6 +102,9 @@ class Variations:
             for name in self._names
         )
 
+    def __contains__(self, point: object) -> bool:
+        return point in self._scenarios
+
     def at(self, *point: float) -> Scenario:
         """Return the scenario with these values of the fields, in their order."""
         known = self._scenarios.get(point)

@@ -85,8 +85,9 @@ class PaperAlgorithm:
         costs = self._costs(size)
         open_ = lot.shortage_cost * (lot.demand - np.arange(lot.demand))
         saved = costs[1:, :-1] - costs[1:, 1:]  # by the next unit, if it is conforming
-        needed = lot.inspection_cost + costs[1:, :-1] - open_
-        slope = (lot.yield_in - lot.yield_out) * saved  # 0 also by underflow
+        needed = lot.inspection_cost + lot.missed_out + costs[1:, :-1] - open_
+        # 0 also by underflow
+        slope = (lot.yield_in - lot.yield_out) * saved + (lot.missed_out - lot.missed_in)
         thresholds = np.full((size, lot.demand), np.inf)
         with np.errstate(over="ignore"):  # to infinity, where hardly anything is saved
             np.divide(needed - lot.yield_out * saved, slope, out=thresholds, where=slope > 0.0)

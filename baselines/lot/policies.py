@@ -171,8 +171,9 @@ class LotPolicy(DesignedPolicy):
         """Return P(unit n + 1 in control), given that of unit n and its result."""
         scenario = self.scenario
         survival = np.append(scenario.survival, 0.0)
-        chance_in = np.where(conforming, scenario.yield_in, 1.0 - scenario.yield_in)
-        chance_out = np.where(conforming, scenario.yield_out, 1.0 - scenario.yield_out)
+        yield_in, yield_out = scenario.judged_yields
+        chance_in = np.where(conforming, yield_in, 1.0 - yield_in)
+        chance_out = np.where(conforming, yield_out, 1.0 - yield_out)
         joint = belief * chance_in
         scale = (joint + (1.0 - belief) * chance_out) * survival[n]
         return np.divide(joint * survival[n + 1], scale, out=np.zeros(len(n)), where=scale > 0.0)

@@ -23,7 +23,7 @@ def designs(optimum: LotOptimum) -> dict[str, Reference]:
     """Return the policies of practice and of the paper for the scenario solved.
 
     ``random`` takes each allowed action with the same probability, ``best_constant`` always the better
-    one. ``lemma_1`` inspects whenever the belief is at least (c/s − θ2)/(θ1 − θ2), where one more unit
+    one. ``lemma_1`` inspects whenever the belief is at least that of :func:`lemma_1`, where one more unit
     pays by itself (Wang 2013, Lemma 1); ``inspect_until_satisfied`` goes on until the demand is met or
     the lot is used up; ``stop_at_once`` inspects nothing. Where the lot is to be produced, each
     of them has the lot size that costs it least. ``paper`` and ``last_result`` are the paper's
@@ -91,12 +91,18 @@ def designs(optimum: LotOptimum) -> dict[str, Reference]:
 def lemma_1(scenario: InspectOrStopScenario) -> float:
     """Return the belief from which on one more inspection pays by itself (Wang 2013, Lemma 1).
 
+    Where s θ(b) ≥ c(b), with the judged yield θ and the cost c of inspecting a unit, what its delivery
+    costs if it is nonconforming included: both are linear in the belief b, the first rises and the second
+    falls.
     Infinite where nothing is lost by a shortage.
     """
     if scenario.shortage_cost == 0.0:
         return np.inf
-    ratio = scenario.inspection_cost / scenario.shortage_cost
-    return (ratio - scenario.yield_out) / (scenario.yield_in - scenario.yield_out)
+    s = scenario.shortage_cost
+    yield_in, yield_out = scenario.judged_yields
+    missed_in, missed_out = scenario.missed_costs
+    rises = (yield_in - yield_out) + (missed_out - missed_in) / s
+    return (scenario.inspection_cost / s + missed_out / s - yield_out) / rises
 
 
 def best_size(optimum: LotOptimum, rule: Callable[[int], NDArray[np.float64]]) -> int:

@@ -33,13 +33,15 @@ def lot_of(scenario: InspectOrStopScenario, size: int) -> Lot:
     stay = np.divide(
         survival[1:], survival[:-1], out=np.zeros(size), where=survival[:-1] > 0.0
     )  # once surely out of control, always
+    yield_in, yield_out = scenario.judged_yields
+    missed_in, missed_out = scenario.missed_costs
     return Lot(
         demand=min(scenario.demand, size),
         stay=stay,
-        yield_in=scenario.yield_in,
-        yield_out=scenario.yield_out,
-        missed_in=0.0,
-        missed_out=0.0,
+        yield_in=yield_in,
+        yield_out=yield_out,
+        missed_in=missed_in,
+        missed_out=missed_out,
         inspection_cost=scenario.inspection_cost,
         shortage_cost=scenario.shortage_cost,
     )
@@ -77,10 +79,11 @@ class LotSizes:
 
     TC(Q) = K·[Q > 0] + vQ + V_Q(0, D, F(1)) (docs/theory/lot.md; Wang 2013, step 3). V_Q shares nothing
     with the V of other lots but bounds: one more unit never hurts, and it saves at most
-    F(Q+1)·(s·θ1 − c)⁺ + (1 − F(Q+1))·(s·θ2 − c)⁺, since a policy for Q + 1 units can be played without the
-    last one, whose expected gain is convex in the belief, of mean F(Q+1). A lot between two solved
-    ones is therefore never better than these bounds, and a lot is solved only while they leave it a
-    chance of being the best: first to a coarse bracket, then, if that does not decide, to a narrow one.
+    F(Q+1)·(s·θ1 − c1)⁺ + (1 − F(Q+1))·(s·θ2 − c2)⁺, with the judged yields θ and what a unit inspected
+    costs, c, in and out of control: a policy for Q + 1 units can be played without the last one, whose
+    expected gain is convex in the belief, of mean F(Q+1). A lot between two solved ones is therefore never
+    better than these bounds, and a lot is solved only while they leave it a chance of being the best: first
+    to a coarse bracket, then, if that does not decide, to a narrow one.
     """
 
     def __init__(self, scenario: InspectOrStopScenario) -> None:
@@ -89,8 +92,10 @@ class LotSizes:
             [production_cost(scenario, size) for size in range(scenario.longest_lot + 1)]
         )
         survival, s = scenario.survival[1:], scenario.shortage_cost
-        gain_in = max(s * scenario.yield_in - scenario.inspection_cost, 0.0)
-        gain_out = max(s * scenario.yield_out - scenario.inspection_cost, 0.0)
+        yields, missed = scenario.judged_yields, scenario.missed_costs
+        gain_in, gain_out = (
+            max(s * yields[i] - (scenario.inspection_cost + missed[i]), 0.0) for i in (0, 1)
+        )
         gains = survival * gain_in + (1.0 - survival) * gain_out
         self._gains = np.concatenate([[0.0], np.cumsum(gains)])
         # Of V alone: added to the cost of production it would lose digits.

@@ -191,7 +191,8 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         """The money that the optimal policy moves at most, on average: the lot, and losing the demand."""
         scenario = self.scenario
         lot = production_cost(scenario, self.best_size)
-        return lot + scenario.shortage_cost * scenario.demand
+        returned = scenario.warranty_cost * scenario.miss * scenario.demand
+        return lot + scenario.shortage_cost * scenario.demand + returned
 
     @property
     def span(self) -> float:
@@ -199,7 +200,10 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         scenario, size = self.scenario, self.best_size
         inspects = bool(np.isfinite(self.thresholds(size)).any()) if size > 0 else False
         inspection = scenario.inspection_cost * size * inspects
-        return scenario.shortage_cost * min(scenario.demand, size) + inspection
+        returned = scenario.warranty_cost * min(scenario.demand, size) * (scenario.miss > 0.0)
+        return (
+            scenario.shortage_cost * min(scenario.demand, size) + inspection + returned * inspects
+        )
 
     @property
     def longest_episode(self) -> int:

@@ -7,6 +7,7 @@ lattice of counts, 0 ≤ d ≤ n ≤ max_samples, in the order of n·(n+1)/2 + d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numba import njit
@@ -22,7 +23,12 @@ from qc_gym.sampling.judgements import (
     judged_row,
     read_row,
 )
-from qc_gym.sampling.scenario import BetaPrior, SequentialSamplingScenario, TwoPointPrior
+from qc_gym.sampling.scenario import (
+    MAX_TABULATED,
+    BetaPrior,
+    SequentialSamplingScenario,
+    TwoPointPrior,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +52,25 @@ class Posterior:
 
 
 def posterior(scenario: SequentialSamplingScenario) -> Posterior:
-    """Return what is known at each point of the lattice."""
+    """Return what is known at each point of the lattice.
+
+    That of the last scenarios is kept, so that model and plans share it: its arrays are read only. Not
+    beyond ``MAX_TABULATED`` items, where it is large.
+    """
+    if scenario.max_samples > MAX_TABULATED:
+        return _posterior(scenario)
+    return _kept_posterior(scenario)
+
+
+@lru_cache(maxsize=4)
+def _kept_posterior(scenario: SequentialSamplingScenario) -> Posterior:
+    known = _posterior(scenario)
+    for array in vars(known).values():
+        array.flags.writeable = False
+    return known
+
+
+def _posterior(scenario: SequentialSamplingScenario) -> Posterior:
     if scenario.hides_counts:
         return _judged(scenario)
     if isinstance(scenario.prior, TwoPointPrior):

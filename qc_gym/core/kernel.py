@@ -128,7 +128,7 @@ def bind(dynamics: dict[str, Any]) -> Kernel:
         use for something else; the message names it.
     """
     _check(dynamics)
-    scope = {**dynamics, **_LENT}
+    scope = {**dynamics, **_LENT, "__digest__": _digest(dynamics)}
     # Without reference counts: nothing here allocates, and counting each row that is handed to the
     # family's functions costs more than the step itself. Those functions are compiled again in the
     # same way: one that counts would follow the pointer to a count that is not there.
@@ -182,6 +182,13 @@ def _check(dynamics: dict[str, Any]) -> None:
             )
 
 
+def _digest(dynamics: dict[str, Any]) -> str:
+    compiled = [value for value in dynamics.values() if isinstance(value, Dispatcher)]
+    files = {inspect.getfile(function.py_func) for function in compiled} | {dynamics["__file__"]}
+    sources = b"".join(Path(file).read_bytes() for file in sorted(files))
+    return hashlib.sha256(_CORE_VERSION.encode() + sources).hexdigest()[:12]
+
+
 def _reads_table(function: Dispatcher) -> bool:
     return list(inspect.signature(function.py_func).parameters)[1:2] == ["table"]
 
@@ -203,13 +210,13 @@ def _transplant(name: str, scope: dict[str, Any]) -> types.FunctionType:
 
     numba's cache on disk holds functions of a module and not closures; it files them by source
     file, line, qualified name and time stamp of that file. With the family's module in the name the
-    entry is the family's own; with a digest of its source and of the core's, it dies when either is
-    edited. The source file is where the loop is written: errors show its lines.
+    entry is the family's own; with a digest of its source, of those that it imports compiled
+    functions from and of the core's, it dies when one is edited. The source file is where the loop is
+    written: errors show its lines.
     """
     template: types.FunctionType = getattr(loops, name)
     function = types.FunctionType(template.__code__, scope, name, template.__defaults__)
-    source = Path(scope["__file__"]).read_bytes()
-    digest = hashlib.sha256(_CORE_VERSION.encode() + source).hexdigest()[:12]
+    digest = scope["__digest__"]
     function.__module__ = scope["__name__"]
     function.__qualname__ = f"{name}_{scope['__name__'].replace('.', '_')}_{digest}"
     function.__doc__ = template.__doc__

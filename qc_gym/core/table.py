@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,22 @@ def as_table(numbers: NDArray[np.float64]) -> Table:
 NO_TABLE: Table = as_table(np.empty((1, 0)))
 
 
-def stacked(tables: Sequence[Table]) -> Table:
-    """Return tables (1, size) of several scenarios as one, a row for each, the short ones padded.
+def stacked(tables: Iterable[Table], count: int) -> Table:
+    """Return tables (1, size) of ``count`` scenarios as one, a row for each, the short ones padded.
 
-    None where they would hold more than ``MAX_NUMBERS``, or where there is nothing in them.
+    None where they would hold more than ``MAX_NUMBERS``, or where there is nothing in them; no table is
+    asked for after the one that shows it. What they would hold is then computed: the same, but for the
+    last bits of an observation.
     """
-    size = max(table.shape[1] for table in tables)
-    if size == 0 or size * len(tables) > MAX_NUMBERS:
+    kept, size = [], 0
+    for table in tables:
+        kept.append(table)
+        size = max(size, table.shape[1])
+        if size * count > MAX_NUMBERS:
+            return NO_TABLE
+    if size == 0:
         return NO_TABLE
-    rows = np.zeros((len(tables), size))
-    for row, table in zip(rows, tables, strict=True):
+    rows = np.zeros((count, size))
+    for row, table in zip(rows, kept, strict=True):
         row[: table.shape[1]] = table[0]
     return as_table(rows)

@@ -136,7 +136,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         if self._drawn is None and len(self._records) == 1:
             self._tables = self._each[0].table()
         elif self._drawn is None:
-            self._tables = stacked([one.table() for one in self._each])
+            self._tables = stacked((one.table() for one in self._each), self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_tables": None}

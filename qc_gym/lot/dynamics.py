@@ -30,13 +30,17 @@ SCENARIO = np.dtype(
         ("longest", np.int64),  # lot_size, or max_lot_size
         ("unit_share", np.float64),  # 1 / longest: a product takes a quarter of a quotient's time
         ("demand_share", np.float64),  # 1 / demand
-        # P(result) of a unit, nonconforming and conforming, produced in control and out of control
+        # P(judged so) of a unit, nonconforming and conforming, produced in control and out of control
         ("likelihood_in", np.float64, 2),
         ("likelihood_out", np.float64, 2),
+        # Ends of what a draw means: conforming and judged so, conforming, and (or) judged conforming
+        ("draws_in", np.float64, 3),
+        ("draws_out", np.float64, 3),
         ("inspection_cost", np.float64),
         ("shortage_cost", np.float64),
         ("unit_cost", np.float64),
         ("setup_cost", np.float64),
+        ("warranty_cost", np.float64),
         # F(j) = P(units 1, …, j are all produced in control), 0 beyond the longest lot
         ("survival", np.float64, MAX_LOT + 2),
     ],
@@ -86,13 +90,25 @@ def step(scenario, state, action, noise):
             return reward, False
     elif action == INSPECT:
         unit = np.uint64(state.n + 1)  # unsigned: numba need not ask whether it counts from the end
+        draw = uniform(noise)
         if state.quantile < scenario.survival[unit]:
-            chance = scenario.likelihood_in[1]
+            passed, good, taken = (
+                scenario.draws_in[0],
+                scenario.draws_in[1],
+                scenario.draws_in[2],
+            )
         else:
-            chance = scenario.likelihood_out[1]
-        conforming = np.int64(uniform(noise) < chance)
+            passed, good, taken = (
+                scenario.draws_out[0],
+                scenario.draws_out[1],
+                scenario.draws_out[2],
+            )
+        is_missed = good <= draw < taken
+        conforming = np.int64(draw < passed or is_missed)
         learn(scenario, state, conforming)
         reward -= scenario.inspection_cost
+        if is_missed:
+            reward -= scenario.warranty_cost
         if state.n < state.lot_size and state.d > 0:
             return reward, False
     return reward - scenario.shortage_cost * state.d, True
@@ -100,7 +116,7 @@ def step(scenario, state, action, noise):
 
 @njit(error_model="numpy", inline="always")
 def learn(scenario, state, conforming):
-    """Note that the next unit was inspected and found conforming (1) or nonconforming (0).
+    """Note that the next unit was inspected and judged conforming (1) or nonconforming (0).
 
     The world calls it with the truth, a model with either.
     """

@@ -48,12 +48,13 @@ class InspectOrStopEnv(QCEnv):
     | 4 | whether the lot is still being produced |
 
     With ``observation="outcome"`` it is ``Box(0, 1, (5,), float32)``: units inspected / L, units in
-    the lot and not inspected / L, whether the last unit was conforming, whether it was
+    the lot and not inspected / L, whether the last unit was judged conforming, whether it was judged
     nonconforming (both 0 before the first), whether the lot is still being produced.
 
     ## Reward, in money
 
-    −``inspection_cost`` for each unit inspected; −``unit_cost`` for each unit produced, and
+    −``inspection_cost`` for each unit inspected, and −``warranty_cost`` if it is nonconforming and judged
+    conforming, and so delivered; −``unit_cost`` for each unit produced, and
     −``setup_cost`` with the first of them: nothing produced, nothing set up; with the step that ends the
     episode −``shortage_cost`` times the demand still open. A lot that was given
     has been paid for.
@@ -68,7 +69,8 @@ class InspectOrStopEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``weibull-30``, ``weibull-120``, ``geometric-40``, ``table-16``;
-    ``lot-sizing-20`` and ``lot-sizing-200``, which begin with production), a mapping of the fields
+    ``lot-sizing-20`` and ``lot-sizing-200``, which begin with production; ``weibull-30-errors``, whose
+    inspectors err), a mapping of the fields
     of :class:`~qc_gym.lot.scenario.InspectOrStopScenario`, or a YAML or JSON file of them. ``observation``:
     ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or ``"human"``; the
     picture is the lot with the results, and the belief from unit to unit, with the threshold below
@@ -90,10 +92,16 @@ class InspectOrStopEnv(QCEnv):
 
     def _on_step(self, action: int, reward: float) -> None:
         self._history.append(self._states.copy())
-        self._money += reward
+        if self._scenario.warranty_cost == 0.0 or self._states[0]["n"] == self._history[-2][0]["n"]:
+            self._money += reward
+        else:  # what a nonconforming unit costs that was delivered, nobody knows yet
+            self._money = self._spent_before()
 
     def _spent_before(self) -> float:
-        """Return the money of an episode that is in the present state and has not been stopped."""
+        """Return the money of an episode that is in the present state and has not been stopped.
+
+        Without what nonconforming units delivered may have cost: nobody knows that yet.
+        """
         scenario, state = self._scenario, self._states[0]
         money = 0.0 - scenario.inspection_cost * state["n"]
         if scenario.lot_size is None and state["lot_size"] > 0:

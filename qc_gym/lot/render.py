@@ -211,6 +211,9 @@ def _setting(scenario: InspectOrStopScenario) -> str:
     if scenario.lot_size is None:
         lot = f"Lot of at most {scenario.longest_lot}"
         costs += f", setup {scenario.setup_cost:.4g}, unit {scenario.unit_cost:.4g}"
+    if scenario.false_alarm > 0.0 or scenario.miss > 0.0:
+        costs += f"; false alarm {scenario.false_alarm:.4g}, miss {scenario.miss:.4g}"
+        costs += f", warranty {scenario.warranty_cost:.4g}"
     yields = f"yield {scenario.yield_in:.4g} in control, {scenario.yield_out:.4g} out of control"
     return f"{lot}, demand {scenario.demand}; {yields}; {costs}"
 

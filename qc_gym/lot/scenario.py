@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from qc_gym.core.fields import Money, Probability
+from qc_gym.core.fields import ErrorRate, Money, Probability
+from qc_gym.core.inspection import check_errors
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
@@ -113,6 +114,11 @@ class InspectOrStopScenario(Scenario):
         Money per unit of the demand that is not met.
     unit_cost, setup_cost
         Money per unit produced, and once, with the first of them; only where ``lot_size`` is None.
+    false_alarm, miss
+        P(a conforming unit is judged nonconforming), P(a nonconforming one is judged conforming); their
+        sum is less than 1. A unit judged conforming is delivered and counts against the demand.
+    warranty_cost
+        Money per nonconforming unit delivered, paid when it is; no observation shows it.
     """
 
     demand: Annotated[int, Field(gt=0, le=1_000_000)]
@@ -127,6 +133,9 @@ class InspectOrStopScenario(Scenario):
     shortage_cost: Money
     unit_cost: Money = 0.0
     setup_cost: Money = 0.0
+    false_alarm: ErrorRate = 0.0
+    miss: ErrorRate = 0.0
+    warranty_cost: Money = 0.0
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "weibull-30": {
@@ -194,6 +203,19 @@ class InspectOrStopScenario(Scenario):
             "unit_cost": 1.0,
             "setup_cost": 100.0,
         },
+        # Inspectors who let one bad unit in eight pass, which comes back: fewer lots are worth finishing.
+        "weibull-30-errors": {
+            "demand": 20,
+            "lot_size": 30,
+            "yield_in": 0.95,
+            "yield_out": 0.2,
+            "shift": _weibull(0.98, 1.2),
+            "inspection_cost": 1.0,
+            "shortage_cost": 4.0,
+            "false_alarm": 0.02,
+            "miss": 0.12,
+            "warranty_cost": 8.0,
+        },
     }
 
     @model_validator(mode="after")
@@ -202,16 +224,23 @@ class InspectOrStopScenario(Scenario):
             raise ValueError(
                 f"yield_out = {self.yield_out}: must be less than yield_in = {self.yield_in}"
             )
+        check_errors(self.false_alarm, self.miss)
         self._check_lot()
         if isinstance(self.shift, TableShift) and len(self.shift.survival) < self.longest_lot:
             raise ValueError(
                 f"shift.survival has {len(self.shift.survival)} values: must be at least as many as "
                 f"{'max_lot_size' if self.lot_size is None else 'lot_size'} = {self.longest_lot}"
             )
-        if self.shortage_cost * self.yield_in <= self.inspection_cost:
+        judged_in, _ = self.judged_yields
+        missed_in, _ = self.missed_costs
+        if self.shortage_cost * judged_in <= self.inspection_cost + missed_in:
             warnings.warn(
-                f"inspection_cost = {self.inspection_cost} is not less than shortage_cost · yield_in "
-                f"= {self.shortage_cost * self.yield_in}: inspecting never pays",
+                f"inspection_cost = {self.inspection_cost} (and {missed_in} for nonconforming units "
+                f"delivered) is not less than shortage_cost · P(judged conforming) = "
+                f"{self.shortage_cost * judged_in}, in control: inspecting never pays"
+                if missed_in
+                else f"inspection_cost = {self.inspection_cost} is not less than shortage_cost · yield_in "
+                f"= {self.shortage_cost * judged_in}: inspecting never pays",
                 InspectionNeverPays,
                 stacklevel=2,
             )
@@ -245,6 +274,22 @@ class InspectOrStopScenario(Scenario):
         return size
 
     @property
+    def judged_yields(self) -> tuple[float, float]:
+        """P(judged conforming) of a unit produced in control and out of control."""
+        return (
+            self.yield_in * (1.0 - self.false_alarm) + (1.0 - self.yield_in) * self.miss,
+            self.yield_out * (1.0 - self.false_alarm) + (1.0 - self.yield_out) * self.miss,
+        )
+
+    @property
+    def missed_costs(self) -> tuple[float, float]:
+        """What a unit inspected costs, on average, by being delivered nonconforming: in, out of control."""
+        return (
+            self.warranty_cost * self.miss * (1.0 - self.yield_in),
+            self.warranty_cost * self.miss * (1.0 - self.yield_out),
+        )
+
+    @property
     def survival(self) -> NDArray[np.float64]:
         """F(0) = 1, F(1), …, F(longest_lot), shape (longest_lot + 1,)."""
         return self.shift.survival_of(np.arange(self.longest_lot + 1.0))
@@ -262,13 +307,18 @@ class InspectOrStopScenario(Scenario):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, SCENARIO)
-        for name in ("demand", "inspection_cost", "shortage_cost", "unit_cost", "setup_cost"):
+        money = ("inspection_cost", "shortage_cost", "unit_cost", "setup_cost", "warranty_cost")
+        for name in ("demand", *money):
             record[name] = getattr(self, name)
         record["lot_size"] = self.lot_size or 0
         record["longest"] = self.longest_lot
         record["unit_share"] = 1.0 / self.longest_lot
         record["demand_share"] = 1.0 / self.demand
-        record["likelihood_in"] = 1.0 - self.yield_in, self.yield_in
-        record["likelihood_out"] = 1.0 - self.yield_out, self.yield_out
+        for where, judged, rate in zip(
+            ("in", "out"), self.judged_yields, (self.yield_in, self.yield_out), strict=True
+        ):
+            record[f"likelihood_{where}"] = 1.0 - judged, judged
+            passed = rate * (1.0 - self.false_alarm)
+            record[f"draws_{where}"] = passed, rate, rate + (1.0 - rate) * self.miss
         record["survival"][0, : self.longest_lot + 1] = self.survival
         return record

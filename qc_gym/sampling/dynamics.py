@@ -15,6 +15,7 @@ from numba import njit
 from qc_gym.core.inspection import judged, log_passed
 from qc_gym.core.kernel import bind
 from qc_gym.core.noise import beta_variate, binomial_variate, uniform
+from qc_gym.sampling.special import beta_binomial_tail, log_beta, log_choose, upper_beta_tail
 
 INSPECT, ACCEPT, REJECT = 0, 1, 2
 NUM_ACTIONS = 3
@@ -69,7 +70,7 @@ STATE = np.dtype(
         ("is_bad", np.bool_),
         ("fraction_defective", np.float64),
         ("defectives", np.int64),  # M, in a finite lot
-        ("defectives_inspected", np.int64),  # whatever they were judged
+        ("defectives_inspected", np.int64),  # of these, whatever they were judged
     ],
     align=True,
 )
@@ -133,18 +134,19 @@ def lot_ratio(scenario, k):
 def step(scenario, state, action, noise):
     """Inspect one more item, or decide. Return (reward, terminated)."""
     if action == INSPECT and state.n < scenario.max_samples:
-        p = state.fraction_defective
-        if scenario.lot_size > 0:
-            p = (state.defectives - state.defectives_inspected) / (scenario.lot_size - state.n)
-        # Arithmetic instead of a branch: the processor cannot predict a random result. One number
-        # says both what the item is, by whether it is below p, and what it is judged.
+        # One random number says both what the item is, by whether it is below p, and what it is
+        # judged. Arithmetic instead of a branch: the processor cannot predict a random result.
         drawn = uniform(noise)
-        is_defective = drawn < p
-        alarm = p + (1.0 - p) * scenario.false_alarm
-        found = np.int64(
-            (drawn < p * (1.0 - scenario.miss)) | ((not is_defective) & (drawn < alarm))
-        )
-        state.defectives_inspected += np.int64(is_defective)
+        p = state.fraction_defective
+        if scenario.lot_size == 0:
+            found = np.int64(drawn < judged(p, scenario.false_alarm, scenario.miss))
+        else:
+            p = (state.defectives - state.defectives_inspected) / (scenario.lot_size - state.n)
+            is_defective = np.int64(drawn < p)
+            caught = np.int64(drawn < p * (1.0 - scenario.miss))
+            alarm = np.int64(drawn < p + (1.0 - p) * scenario.false_alarm) - is_defective
+            found = caught + alarm
+            state.defectives_inspected += is_defective
         state.n += 1
         state.d += found
         state.last_result = CONFORMING + found
@@ -342,16 +344,10 @@ def log_judgements(n, d, k, false_alarm, miss):
 
 
 @njit(error_model="numpy")
-def log_choose(n, k):
-    """Return the logarithm of the number of k-subsets of n items."""
-    return math.lgamma(n + 1.0) - math.lgamma(k + 1.0) - math.lgamma(n - k + 1.0)
-
-
-@njit(error_model="numpy")
 def beta_prob_bad(scenario, n, d, a, b):
     """Return P(the lot is bad) under a Beta prior, given d defectives among n inspected."""
     if scenario.lot_size == 0:
-        return 1.0 - regularised_beta(scenario.limit, a, b)
+        return upper_beta_tail(scenario.limit, a, b)
     # The lot is bad when more than this many of the items not yet inspected are defective.
     left = scenario.lot_size - n
     most = d + left
@@ -365,128 +361,6 @@ def beta_prob_bad(scenario, n, d, a, b):
     if threshold > most:
         return 0.0
     return beta_binomial_tail(threshold - d, left, a, b)
-
-
-@njit(error_model="numpy")
-def beta_binomial_tail(k, trials, a, b):
-    """Return P(X ≥ k) for X ~ BetaBinomial(trials, a, b), 1 ≤ k ≤ trials.
-
-    Sums away from the mean, starting from one probability taken in logarithms: the terms fall.
-    """
-    upward = k > trials * a / (a + b)
-    x = k if upward else k - 1
-    term = math.exp(log_choose(trials, x) + log_beta(x + a, trials - x + b) - log_beta(a, b))
-    total = 0.0
-    while 0 <= x <= trials and term > 0.0:
-        total += term
-        if upward:
-            term *= (trials - x) * (x + a) / ((x + 1.0) * (trials - x - 1.0 + b))
-            x += 1
-        else:
-            term *= x * (trials - x + b) / ((trials - x + 1.0) * (x - 1.0 + a))
-            x -= 1
-    total = min(total, 1.0)
-    return total if upward else 1.0 - total
-
-
-@njit(error_model="numpy")
-def log_beta(a, b):
-    """Return the logarithm of the beta function."""
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-@njit(error_model="numpy")
-def regularised_beta(x, a, b):
-    """Return I_x(a, b), by its continued fraction (Lentz's method; DLMF 8.17.22)."""
-    if x > (a + 1.0) / (a + b + 2.0):
-        return 1.0 - regularised_beta_left(1.0 - x, b, a)
-    return regularised_beta_left(x, a, b)
-
-
-@njit(error_model="numpy")
-def regularised_beta_left(x, a, b):
-    """Return I_x(a, b) for x below about the mean, where the continued fraction is quick."""
-    tiny = 1e-300
-    f, c, d = 1.0, 1.0, 0.0
-    for i in range(500):
-        m = i // 2
-        if i == 0:
-            numerator = 1.0
-        elif i % 2 == 0:
-            numerator = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m))
-        else:
-            numerator = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0))
-        d = 1.0 + numerator * d
-        d = 1.0 / (d if abs(d) > tiny else tiny)
-        c = 1.0 + numerator / c
-        c = c if abs(c) > tiny else tiny
-        f *= c * d
-        if abs(1.0 - c * d) < 1e-14:
-            break
-    front = math.exp(a * math.log(x) + b * math.log1p(-x) - log_beta(a, b)) / a
-    return front * (f - 1.0)
-
-
-@njit(cache=True, error_model="numpy")
-def fill_beliefs(scenario, table):
-    """Write what :func:`predict_result` returns at every state, (2 · tabulated,).
-
-    Under a Beta prior P(bad) is a martingale, averaged back from the last row; of a two-point prior the
-    log-odds are summed from state to state.
-    """
-    most = scenario.max_samples
-    if scenario.is_beta:
-        for n in range(most, -1, -1):
-            for d in range(n + 1):
-                row = n * (n + 1) + 2 * d
-                a, b = scenario.a + d, scenario.b + (n - d)
-                p = a / (a + b)
-                table[row + 1] = p
-                if n == most:
-                    table[row] = beta_prob_bad(scenario, n, d, a, b)
-                else:
-                    after = row + 2 * (n + 1)
-                    table[row] = p * table[after + 2] + (1.0 - p) * table[after]
-        return
-    lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
-    table[1] = math.log(scenario.prob_bad) - math.log1p(-scenario.prob_bad)
-    for n in range(most + 1):
-        for d in range(n + 1):
-            row = n * (n + 1) + 2 * d
-            log_odds = table[row + 1]
-            # The first count that a good lot cannot show proves a bad one, and the reverse.
-            passed = max(lot - bad - (n - d), 0) / max(lot - good - (n - d), 1)
-            if n < most:
-                after = row + 2 * (n + 1)
-                table[after + 1] = log_odds + math.log(passed)
-                if d == n:
-                    found = np.inf if d >= good else math.log((bad - d) / (good - d))
-                    table[after + 3] = log_odds + found
-            if d > good:
-                log_odds = np.inf
-            prob_good = 1.0 / (1.0 + math.exp(log_odds))
-            left = max(lot - n, 1)
-            next_good = min(max(good - d, 0), left) / left
-            next_bad = min(max(bad - d, 0), left) / left
-            table[row] = 1.0 - prob_good
-            table[row + 1] = prob_good * next_good + (1.0 - prob_good) * next_bad
-
-
-@njit(cache=True, error_model="numpy")
-def fill_lots(scenario, table):
-    """Write P(M ≤ k), k = 0, …, lot_size, and where the search begins in each of GUIDES shares."""
-    lot = scenario.lot_size
-    chance = total = scenario.first_chance
-    table[0] = total
-    for k in range(lot):
-        chance *= lot_ratio(scenario, k)
-        total += chance
-        table[k + 1] = total
-    k = 0
-    for guide in range(GUIDES):
-        while k < lot and guide >= GUIDES * table[k]:
-            k += 1
-        table[lot + 1 + guide] = k
 
 
 KERNEL = bind(globals())

@@ -15,22 +15,9 @@ from qc_gym.core.inspection import Fraction, check_errors, judged, log_passed
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.table import NO_TABLE, Table, as_table
-from qc_gym.sampling.dynamics import (
-    GUIDES,
-    KERNEL,
-    SCENARIO,
-    TABLE_SIZE,
-    fill_beliefs,
-    fill_lots,
-)
-from qc_gym.sampling.judgements import (
-    beta_binomial_row,
-    hypergeometric_row,
-    judged_lattice,
-    judged_row,
-    read_row,
-)
+from qc_gym.core.table import Table
+from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
+from qc_gym.sampling.tables import make_table
 
 Shape = Annotated[float, Field(gt=0, le=100_000)]
 MAX_LOG_ODDS = 340.0
@@ -173,8 +160,8 @@ class SequentialSamplingScenario(Scenario):
         "worn-gauge": {
             "prior": {"kind": "beta", "a": 1.5, "b": 22.0, "limit": 0.08},
             "inspection_cost": 1.0,
-            "accept_bad_cost": 4000.0,
-            "reject_good_cost": 3000.0,
+            "accept_bad_cost": 20_000.0,
+            "reject_good_cost": 12_000.0,
             "loss": "linear",
             "max_samples": 200,
             "lot_size": 400,
@@ -308,45 +295,7 @@ class SequentialSamplingScenario(Scenario):
 
 @lru_cache(maxsize=4)
 def _table_of(scenario: SequentialSamplingScenario) -> Table:
-    record = scenario.record()[0]
-    beliefs, lots = 2 * int(record["tabulated"]), 0
-    if record["first_chance"] > 0.0:
-        lots = int(record["lot_size"]) + 1 + GUIDES
-    if beliefs + lots == 0:
-        return NO_TABLE
-    table = np.empty(beliefs + lots)
-    if lots:
-        fill_lots(record, table[beliefs:])
-    if beliefs:
-        fill_beliefs(record, table[:beliefs])
-        if scenario.hides_counts:
-            _judge(scenario, table[:beliefs])
-    return as_table(table)
-
-
-def _judge(scenario: SequentialSamplingScenario, beliefs: NDArray[np.float64]) -> None:
-    """Turn beliefs given the true counts into those given the judged ones, in place.
-
-    See :mod:`qc_gym.sampling.judgements`: those of the last row are all that is needed.
-    """
-    n, prior = scenario.max_samples, scenario.prior
-    if isinstance(prior, BetaPrior):
-        counts = beta_binomial_row(n, prior.a, prior.b)
-    else:
-        assert scenario.lot_size is not None
-        good, bad = (
-            hypergeometric_row(n, scenario.defectives(rate), scenario.lot_size)
-            for rate in (prior.good, prior.bad)
-        )
-        counts = (1.0 - prior.prob_bad) * good + prior.prob_bad * bad
-    given_true = beliefs[-2 * (n + 1) :].reshape(-1, 2).T
-    weights = counts * np.stack([np.ones(n + 1), *given_true])
-    weights = judged_row(weights, scenario.false_alarm, scenario.miss)
-    last = np.empty((2, n + 1))
-    read_row(weights, n, last)
-    (prob_bad,), prob_defective = judged_lattice(weights[:2].copy())
-    prob_defective[-n - 1 :] = scenario.judged(last[1])
-    beliefs[::2], beliefs[1::2] = np.minimum(prob_bad, 1.0), prob_defective
+    return make_table(scenario.record()[0])
 
 
 def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

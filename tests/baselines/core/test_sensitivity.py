@@ -658,6 +658,7 @@ def test_two_fields_make_a_map() -> None:
         scenario = changed(TIRED, miss=miss, false_alarm=false_alarm)
         assert found.values[i, j] == baselines.solve(PLANT, scenario=scenario).value
     assert found.changes is None
+    assert repr(found) == "Sensitivity('qc_gym/KStage-v0', miss × false_alarm: 12 points)"
     assert len(list(csv.reader(io.StringIO(found.csv())))) == 1 + 12
     assert max(map(len, found.text().splitlines())) <= 80
     first, *_ = found.figure().axes
@@ -706,6 +707,9 @@ def test_other_nonsense_is_refused() -> None:
         baselines.sensitivity(SAMPLING, fields, 3, scenario=SMALL_LOT)
     with pytest.raises(TypeError, match="behind its wrappers"):
         baselines.sensitivity(wrappers.TimeLimit(gym.make(SAMPLING), 2), fields)
+    limited = wrappers.TimeLimit(gym.make(SAMPLING, scenario=SMALL_LOT), 9)
+    with pytest.raises(TypeError, match="limit of 9 steps"):
+        baselines.sensitivity(limited, {"max_samples": (8, 9, 1)})
 
 
 def test_every_family_is_registered_here() -> None:

@@ -163,6 +163,25 @@ def test_errors_cost_and_worthless_inspection_decides_at_once(name: str) -> None
     assert last.acceptance_numbers[0] == 0 or last.rejection_numbers[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "cost", "perfect"), [("tired-eyes", 103.71, 82.64), ("worn-gauge", 98.75, 71.62)]
+)
+def test_the_costs_that_the_documentation_states(name: str, cost: float, perfect: float) -> None:
+    fields = PRESETS[name]
+    assert -stopping_bounds(parse(fields)).value == pytest.approx(cost, abs=0.005)
+    without = parse({**fields, "false_alarm": 0.0, "miss": 0.0})
+    assert -stopping_bounds(without).value == pytest.approx(perfect, abs=0.005)
+
+
+def test_the_posterior_is_kept_and_not_to_be_written() -> None:
+    known = posterior(parse("worn-gauge"))
+    assert posterior(parse(dict(PRESETS["worn-gauge"]))) is known
+    with pytest.raises(ValueError, match="read-only"):
+        known.prob_bad[0] = 0.0
+    large = parse({**PRESETS["aql10-rql20"], "max_samples": 2_001})
+    assert posterior(large) is not posterior(large)
+
+
 def test_two_rates_that_err_are_two_other_rates() -> None:
     fields = PRESETS["tired-eyes"]
     prior, errors = fields["prior"], (fields["false_alarm"], fields["miss"])
@@ -364,3 +383,22 @@ def test_rates_that_errors_hide_make_no_plan() -> None:
     assert "judged defective at rates" in references.left_out["sprt"]
     with pytest.raises(NoPlanError):
         exact_plan(0.1, 0.35, 0.1, 0.05, 1000, 50, 0.5, 0.5 - 2.0**-53)
+
+
+def test_ranges_of_errors() -> None:
+    """Each drawn scenario is solved, and its policy plays where beliefs are computed at each step."""
+    fields: dict[str, Any] = beta_lot(1.5, 8.0, 30, max_samples=12, inspection_cost=0.05)
+    fields |= {"false_alarm": {"low": 0.0, "high": 0.1}, "miss": {"choices": [0.0, 0.2, 0.4]}}
+    env = gym.make(ID, scenario=fields)
+    observation, _ = env.reset(seed=4)
+    assert observation.shape == (6,)
+    for _ in range(25):
+        observation, info = env.reset()
+        best = baselines.solve(ID, scenario=info["scenario"])
+        terminated = False
+        while not terminated:
+            action, _ = best.policy.predict(observation)
+            observation, _, terminated, _, _ = env.step(action)
+    varied = [{**fields, "false_alarm": 0.05, "miss": miss} for miss in (0.0, 0.2, 0.4)]
+    values = [baselines.solve(ID, scenario=one).value for one in varied]
+    assert (np.diff(values) < 0).all()

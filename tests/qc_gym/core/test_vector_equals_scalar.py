@@ -124,7 +124,12 @@ def play_both(
 
 @settings(max_examples=120, deadline=None)
 @given(
-    scenario=st.one_of(scenarios(), scenarios(max_samples=st.integers(1, 5)), scenario_ranges()),
+    scenario=st.one_of(
+        scenarios(),
+        scenarios(max_samples=st.integers(1, 5)),
+        scenarios(max_samples=st.integers(1, 30), may_err=True),
+        scenario_ranges(),
+    ),
     n=st.integers(1, 4),
     mode=MODES,
     observation=OBSERVATIONS,
@@ -170,7 +175,7 @@ def test_lists_of_seeds(scenario: Any, mode: AutoresetMode) -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(
-    each=st.lists(scenarios(max_samples=st.integers(1, 6)), min_size=1, max_size=4),
+    each=st.lists(scenarios(max_samples=st.integers(1, 6), may_err=True), min_size=1, max_size=4),
     mode=MODES,
     observation=OBSERVATIONS,
     limit=LIMITS,

@@ -92,8 +92,11 @@ def joint(scenario: InspectOrStopScenario, results: NDArray[np.int64]) -> NDArra
     For t = 0, …, longest; the last is all of them. Results are (…, n), 1 conforming.
     """
     last = np.append(-np.diff(scenario.survival), scenario.survival[-1])
-    inside = np.where(results == 1, scenario.yield_in, 1.0 - scenario.yield_in)
-    outside = np.where(results == 1, scenario.yield_out, 1.0 - scenario.yield_out)
+    chances = [
+        rate * (1.0 - scenario.false_alarm) + (1.0 - rate) * scenario.miss
+        for rate in (scenario.yield_in, scenario.yield_out)
+    ]
+    inside, outside = (np.where(results == 1, chance, 1.0 - chance) for chance in chances)
     n = results.shape[-1]
     chances = [
         last[t] * inside[..., :t].prod(axis=-1) * outside[..., min(t, n) :].prod(axis=-1)

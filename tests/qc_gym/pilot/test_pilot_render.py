@@ -43,8 +43,9 @@ def test_text_tells_the_run() -> None:
     _, reward, *_ = env.step(3 + 12)
     text = env.render()
     assert f"Plan: {Plan.of(12).words(names)}" in text
-    assert f"at the true rates it earns {reward:,.2f}" in text
-    assert f"money {reward - 84:,.2f}" in text
+    earned, money = (f"{one:,.2f}".replace("-", "−") for one in (reward, reward - 84))
+    assert f"at the true rates it earns {earned}" in text
+    assert f"money {money}" in text
 
 
 def test_a_policy_is_shown_until_the_end() -> None:
