@@ -20,13 +20,13 @@ from baselines.sampling.model import build_model
 from baselines.sampling.reference import design_rates
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
-RISKS = (0.0005, 0.002, 0.01, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.27, 0.35, 0.45)
+RISKS = (0.001, 0.01, 0.05, 0.1, 0.2, 0.35)
 """Producer's and consumer's risks of Wald's lines, every pair."""
 EXHAUSTIVE = 25
 """Most samples of which every (n, c) is evaluated as a policy."""
 
 
-def check(fields: Any, seed: int = 0) -> dict[str, float]:
+def check(fields: Any, seed: int = 0, drawn: int = 100) -> dict[str, float]:
     """Assert the orderings of a scenario's plans; return the regrets, in money."""
     scenario = SequentialSamplingScenario.parse(fields)
     assert isinstance(scenario, SequentialSamplingScenario)
@@ -43,7 +43,7 @@ def check(fields: Any, seed: int = 0) -> dict[str, float]:
     assert values["best_double"] >= values["best_single"] - slack
     for name in ("single_normal", "single_precision", "single_power", "single_exact"):
         assert values["best_single"] >= values.get(name, -np.inf) - slack, name
-    wald = best_wald(tables, seed)
+    wald = best_wald(tables, seed, drawn)
     assert values["best_sprt"] >= wald - slack, (values["best_sprt"], wald)
     if scenario.max_samples <= EXHAUSTIVE:
         for curtailed, name in ((False, "best_single"), (True, "best_curtailed")):
@@ -52,13 +52,13 @@ def check(fields: Any, seed: int = 0) -> dict[str, float]:
     return regrets | {"best of Wald's": optimum.value - wald}
 
 
-def best_wald(tables: Any, seed: int) -> float:
-    """Return the value of the best of Wald's lines, for the grid of risks and some beside it."""
-    good, bad = design_rates(tables.scenario)
+def best_wald(tables: Any, seed: int, drawn: int) -> float:
+    """Return the value of the best of Wald's lines, for the grid of risks and some drawn beside it."""
+    good, bad = (tables.scenario.judged(rate) for rate in design_rates(tables.scenario))
     if not 0.0 < good < bad < 1.0:
         return -np.inf
-    drawn = np.random.default_rng(seed).uniform(0.0, 0.5, (30, 2))
-    pairs = [*((alpha, beta) for alpha in RISKS for beta in RISKS), *map(tuple, drawn.tolist())]
+    beside = np.random.default_rng(seed).uniform(0.0, 0.5, (drawn, 2))
+    pairs = [*((alpha, beta) for alpha in RISKS for beta in RISKS), *map(tuple, beside.tolist())]
     tests = (sprt_policy(tables, good, bad, *pair) for pair in pairs)
     return max(baselines.evaluate(tables, one.probabilities).value for one in tests)
 
@@ -73,7 +73,7 @@ def best_of_all_singles(tables: Any, curtailed: bool) -> float:
 
 
 def draw(generator: np.random.Generator, largest: int = 300) -> dict[str, Any]:
-    """Draw the fields of a scenario: either prior, either loss, infinite and finite lots."""
+    """Draw the fields of a scenario: either prior, either loss, any lot, inspectors that may err."""
 
     def spread(low: float, high: float) -> float:
         return float(np.exp(generator.uniform(np.log(low), np.log(high))))
@@ -85,6 +85,8 @@ def draw(generator: np.random.Generator, largest: int = 300) -> dict[str, Any]:
         "reject_good_cost": spread(20.0, 2000.0),
         "max_samples": most,
     }
+    if generator.random() < 0.3:
+        fields |= {"false_alarm": spread(1e-3, 0.1), "miss": spread(1e-2, 0.3)}
     if generator.random() < 0.5:
         fields["lot_size"] = max(most, 40) + int(generator.integers(0, 500))
     if generator.random() < 0.5:

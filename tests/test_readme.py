@@ -15,6 +15,7 @@ import baselines
 import qc_gym
 from agents import ALGORITHMS
 from agents.cli import app, main
+from baselines.sampling import read_plan
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -115,6 +116,30 @@ def test_the_factory_is_a_scenario() -> None:
     env = gym.make("qc_gym/SequentialSampling-v0", scenario=fields)
     scenario = env.unwrapped.scenario.model_dump()
     assert {name: scenario[name] for name in fields} == fields
+
+
+def test_what_plans_lose_in_the_factory() -> None:
+    factory = str(ROOT / "configs" / "scenarios" / "factory.yaml")
+    env = gym.make("qc_gym/SequentialSampling-v0", scenario=factory)
+    (cost,) = re.findall(r"An optimal decision costs this factory ([0-9.]+) a lot", TEXT)
+    assert f"{-baselines.solve(env).value:.2f}" == cost
+    references, losses = baselines.reference_policies(env), []
+    for cell, numbers, loss in table("plan"):
+        (name,) = names_in(cell)
+        policy: Any = read_plan(name) if "," in name else references[name]
+        assert f"{baselines.score(env, policy).regret:.2f}" == loss
+        losses.append(float(loss))
+        design = policy.numbers if "," in name else policy.design
+        if numbers != "lines":
+            told = dict(pair.split() for pair in numbers.split(", "))
+            assert {key: int(value) for key, value in told.items()} == {
+                key: design[key] for key in told
+            }
+    assert losses == sorted(losses, reverse=True)
+    assert (
+        round(references["iso2859"].design["producer_risk"], 1) == 0.2
+    )  # a fifth of the good lots
+    assert [references["sprt"].design[name] for name in ("alpha", "beta")] == [0.05, 0.10]
 
 
 def test_commands_run_as_written(

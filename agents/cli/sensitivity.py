@@ -12,6 +12,7 @@ import typer
 from agents.cli.options import inner, read_assignments, whole_number
 from agents.cli.output import say
 from agents.files import png, write_whole
+from qc_gym.sampling.env import SequentialSamplingEnv
 
 Vary = Annotated[
     list[str] | None,
@@ -26,9 +27,9 @@ Policies = Annotated[
     list[str] | None,
     typer.Option(
         "--policy",
-        metavar="NAME|MODEL",
-        help="With --vary: whose regret to tell as well, a reference policy or a folder that train "
-        "wrote. Any number of times.",
+        metavar="NAME|MODEL|PLAN",
+        help="With --vary: whose regret to tell as well, a reference policy, a folder that train wrote, or "
+        "a sampling plan such as 80,5. Any number of times.",
     ),
 ]
 Least = Annotated[
@@ -72,21 +73,24 @@ def _number(text: str) -> float:
 
 
 def read_policies(env: gym.Env[Any, Any], words: Sequence[str]) -> dict[str, Any]:
-    """Return policies by the words that name them: references by their names, models of folders.
+    """Return policies by the words that name them: references by names, models of folders, plans.
 
     Raises
     ------
     ValueError
-        A word that is neither, or a model that does not fit the environment.
+        A word that is none of them, or a model that does not fit the environment.
     """
     import baselines
     from agents.policies import check_fits, load_policy
+    from baselines.sampling import read_plan
 
     known = baselines.reference_policies(env).names
     policies: dict[str, Any] = {}
     for word in words:
         if word in known:
             policies[word] = word
+        elif "," in word and isinstance(inner(env), SequentialSamplingEnv):
+            policies[word] = read_plan(word)
         elif Path(word).is_dir():
             policy, trained = load_policy(word)
             check_fits(policy, trained, env)

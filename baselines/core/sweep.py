@@ -15,6 +15,7 @@ from baselines.core.changes import Follower
 from baselines.core.optimum import Optimum
 from baselines.core.problem import Problem
 from baselines.core.references import NoPlanError
+from baselines.core.rule import Rule
 from baselines.core.scoring import Worth
 from baselines.core.sensitivity import AS_SEEN, FIXED, OPTIMUM, REDESIGNED, Regrets, Sensitivity
 from baselines.core.variation import Variations
@@ -156,7 +157,7 @@ def _rows_of(
             except NoPlanError as error:
                 yield _Row(name, FIXED, error, _nothing(shape))
             yield _Row(name, REDESIGNED, policy, _nothing(shape))
-        elif isinstance(policy, DesignedPolicy):
+        elif isinstance(policy, DesignedPolicy | Rule):
             yield _Row(name, FIXED, policy, _nothing(shape))
         else:
             yield _Row(name, AS_SEEN, policy, _nothing(shape))
@@ -171,7 +172,7 @@ def _made(optimum: Optimum[Scenario], kind: str, policy: Any) -> Any:
     if isinstance(policy, NoPlanError):
         raise policy
     if kind == FIXED:
-        return optimum.carried(policy)
+        return policy.policy(optimum) if isinstance(policy, Rule) else optimum.carried(policy)
     if kind == REDESIGNED:
         references = optimum.references()
         if policy not in references.names:

@@ -13,7 +13,7 @@ from baselines.sampling import tuned
 from baselines.sampling.iso2859 import Level, standard_plan
 from baselines.sampling.lot_plans import LotPlan, boundary_policy
 from baselines.sampling.model import SamplingModel, SamplingPolicy, build_model
-from baselines.sampling.plans import SprtLines, sprt_lines
+from baselines.sampling.plans import sprt_lines
 from baselines.sampling.reference import design_rates, designs, risks, risks_for
 
 Design = Callable[[], tuple[SamplingPolicy, Mapping[str, Any]]]
@@ -56,17 +56,15 @@ def _tuned(tables: SamplingModel) -> dict[str, Reference]:
     def stakes() -> tuned.Stakes:
         return tuned.Stakes.of(tables)
 
-    def plan(find: Callable[[tuned.Stakes], tuned.Tuned]) -> Design:
+    def plan(find: Callable[[tuned.Stakes], tuned.Tuned[LotPlan]]) -> Design:
         def design() -> tuple[SamplingPolicy, dict[str, int]]:
             found = find(stakes()).plan
-            assert isinstance(found, LotPlan)
             return found.on(tables), found.numbers
 
         return design
 
     def lines() -> tuple[SamplingPolicy, dict[str, float]]:
         found = tuned.best_lines(stakes(), _slopes(tables, stakes())).plan
-        assert isinstance(found, SprtLines)
         most = tables.scenario.max_samples
         numbers = found.acceptance_numbers(most), found.rejection_numbers(most)
         return boundary_policy(tables, *numbers), found._asdict()
@@ -86,9 +84,10 @@ def _tuned(tables: SamplingModel) -> dict[str, Reference]:
 def _slopes(tables: SamplingModel, stakes: tuned.Stakes) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the slopes at which the search for lines begins: Wald's, and the mean rate found."""
     mean = float(np.clip(stakes.prob_defective[0], 1e-4, 1.0 - 1e-4))
-    good, bad = design_rates(tables.scenario)
+    scenario = tables.scenario
+    good, bad = (scenario.judged(rate) for rate in design_rates(scenario))
     try:
-        wald = sprt_lines(good, bad, *risks_for(tables.scenario)).slope
+        wald = sprt_lines(good, bad, *risks_for(scenario)).slope
     except ValueError:  # a prior so sharp that one of the rates is not to be computed
         return np.array([mean])
     return np.array([wald, mean])

@@ -9,7 +9,8 @@ priors, lots or inspectors, all of which stand in the tables.
   second sample at every n1, whose best c1 and r1 are one pass; O(n³) in all, or a grid of n1 + n2 (see
   `double_sizes`).
 - Two parallel lines: the exact cost of each by a forward walk, over a grid of slopes and intercepts that
-  holds Wald's for any risks closely, then ever finer grids around the best.
+  holds Wald's for any risks closely, then from the best of each slope by tries ever closer to it. The tries
+  are drawn from a fixed seed. A search and no proof that no lines are better.
 
 [M] docs/theory/sampling.md, the plans that practice uses.
 """
@@ -17,7 +18,7 @@ priors, lots or inspectors, all of which stand in the tables.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Self
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numba import njit
@@ -29,13 +30,17 @@ from baselines.sampling.model import SamplingModel
 from baselines.sampling.plans import SprtLines
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, REJECT
 
+PlanT_co = TypeVar("PlanT_co", covariant=True)
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-_SWEEPS = 3e8
+_SWEEPS = 1e8
 """Steps over counts that the search for double plans may take: about a second."""
-_KEPT, _ROUNDS, _SHRINK = 12, 24, 0.7
-"""Of the search for lines: how many are refined, how often, and by how much the steps then shrink."""
+_KEPT, _TRIES, _ROUNDS, _SHRINK = 4, 40, 30, 0.8
+"""Of the search for lines: how many of each slope are refined, by how many tries how often, and by how much
+these then come closer."""
+_LEAST_INTERCEPT = 0.02
+"""Intercept at which the grids begin, beside 0, in defectives."""
 _LEAST_GAP = 1e-3
 """Distance that two lines keep, in defectives: no count both accepts and rejects."""
 
@@ -90,45 +95,52 @@ class Stakes(NamedTuple):
         return int(min(2.0 * spared / self.inspection_cost + 1.0, self.max_samples))
 
 
-class Tuned(NamedTuple):
+class Tuned(NamedTuple, Generic[PlanT_co]):
     """The best plan of a kind, and what it is expected to cost, in money."""
 
-    plan: SinglePlan | DoublePlan | SprtLines
+    plan: PlanT_co
     cost: float
 
 
-def best_single(stakes: Stakes) -> Tuned:
+def best_single(stakes: Stakes) -> Tuned[SinglePlan]:
     """Return the single sampling plan of least expected cost: of all 1 ≤ n ≤ max_samples, 0 ≤ c < n."""
     n, c, cost = _best_single(*stakes, False)
     return Tuned(SinglePlan(n, c), cost)
 
 
-def best_curtailed(stakes: Stakes) -> Tuned:
+def best_curtailed(stakes: Stakes) -> Tuned[SinglePlan]:
     """Return the curtailed single sampling plan of least expected cost, of all n and c."""
     n, c, cost = _best_single(*stakes, True)
     return Tuned(SinglePlan(n, c, curtailed=True), cost)
 
 
-def best_double(stakes: Stakes) -> Tuned:
+def best_double(stakes: Stakes) -> Tuned[DoublePlan]:
     """Return the double sampling plan of least expected cost, over all n1, c1, r1, n2 and c2.
 
-    Where n1 + n2 may be large, over those of :func:`double_sizes`. A single plan, which has no second
-    sample, is one of them.
+    Where n1 + n2 may be large, over those of :func:`double_sizes` and all between the neighbours of the
+    best of them. A single plan, which has no second sample, is one of them.
     """
     single = best_single(stakes)
-    assert isinstance(single.plan, SinglePlan)
     chances = _chances(stakes.prob_defective, stakes.max_samples)
-    n1, c1, r1, n2, c2, cost = _best_double(*stakes, chances, double_sizes(stakes), single.cost)
-    if n1 == 0:
-        n, c = single.plan.sample_size, single.plan.acceptance_number
-        return Tuned(DoublePlan(n, c, c + 1, 0, c), single.cost)
-    return Tuned(DoublePlan(n1, c1, r1, n2, c2), cost)
+    n, c = single.plan.sample_size, single.plan.acceptance_number
+    best = Tuned(DoublePlan(n, c, c + 1, 0, c), single.cost)
+    sizes = double_sizes(stakes)
+    # Again between the neighbours of what was found: nothing, where all sizes were tried.
+    for _ in range(2):
+        *numbers, cost = _best_double(*stakes, chances, sizes, best.cost)
+        if cost >= best.cost:
+            break
+        best = Tuned(DoublePlan(*numbers), cost)
+        at = int(np.searchsorted(sizes, best.plan.items))
+        before, after = sizes[max(at - 1, 0)], sizes[min(at + 1, sizes.size - 1)]
+        sizes = np.setdiff1d(np.arange(before + 1, after), sizes)
+    return best
 
 
 def double_sizes(stakes: Stakes) -> IntArray:
     """Return the n1 + n2 that the search for double plans tries: all, or a geometric series.
 
-    All where the last is at most about 1,200 items; of the series, neighbours differ by a few percent. The
+    All where the last is at most about 800 items; of the series, neighbours differ by a few percent. The
     last is max_samples, or where the two samples cost all that they could spare.
     """
     most = stakes.most_worth
@@ -140,65 +152,66 @@ def double_sizes(stakes: Stakes) -> IntArray:
     return np.unique(np.rint(np.geomspace(2.0, most, count))).astype(np.int64)
 
 
-def best_lines(stakes: Stakes, slopes: FloatArray) -> Tuned:
-    """Return the two parallel lines of least expected cost, by search.
+def best_lines(stakes: Stakes, slopes: FloatArray) -> Tuned[SprtLines]:
+    """Return the two parallel lines of least expected cost that a search finds.
 
     Parameters
     ----------
     slopes
         Where to begin: Wald's, for instance, whose intercepts for any risks are then near the grid's.
     """
-    candidates = _first_lines(stakes, slopes)
     # Lines that cost more than deciding at once, which some of them do, need not be counted out.
     at_once = min(stakes.accept_loss[0], stakes.reject_loss[0])
-    costs = _line_costs(*stakes, candidates, at_once)
+    starts = []
+    for lines in _first_lines(stakes, slopes):
+        costs = _line_costs(*stakes, lines, np.full(len(lines), at_once))
+        found, first = np.unique(costs, return_index=True)  # lines of one cost are the same test
+        starts.append(lines[first[np.isfinite(found)][:_KEPT]])
+    best = np.concatenate(starts)
+    costs = _line_costs(*stakes, best, np.full(len(best), np.inf))
     steps = np.array([0.25, 0.35, 0.35])  # of the slope's log odds, of the intercepts' logarithms
-    stencil = np.stack(np.meshgrid(*[[-1.0, -0.5, 0.0, 0.5, 1.0]] * 3, indexing="ij"), axis=-1)
-    stencil = stencil.reshape(-1, 3)
+    generator = np.random.default_rng(0)
     for _ in range(_ROUNDS):
-        kept = _distinct_best(candidates, costs)
-        around = np.concatenate([_moved(candidates[i], stencil * steps) for i in kept])
-        limit = float(costs[kept].max())
-        candidates = np.concatenate([candidates[kept], around])
-        costs = np.concatenate([costs[kept], _line_costs(*stakes, around, limit)])
+        around = _moved(best, steps * generator.normal(size=(_TRIES, 3)))  # (starts, tries, 3)
+        limits = np.repeat(costs, _TRIES)
+        moved = _line_costs(*stakes, around.reshape(-1, 3), limits).reshape(-1, _TRIES)
+        chosen = moved.argmin(axis=1)
+        better = np.flatnonzero(moved.min(axis=1) < costs)
+        best[better] = around[better, chosen[better]]
+        costs[better] = moved[better, chosen[better]]
         steps = _SHRINK * steps
-    best = int(costs.argmin())
-    slope, accept_intercept, reject_intercept = candidates[best].tolist()
-    return Tuned(SprtLines(slope, accept_intercept, reject_intercept), float(costs[best]))
+        kept = costs.argsort()[: max(4 * costs.size // 5, 3 * _KEPT)]
+        best, costs = best[kept], costs[kept]
+    slope, accept_intercept, reject_intercept = best[costs.argmin()].tolist()
+    return Tuned(SprtLines(slope, accept_intercept, reject_intercept), float(costs.min()))
 
 
-def _first_lines(stakes: Stakes, slopes: FloatArray) -> FloatArray:
-    """Return the lines that the search begins with, (K, 3)."""
-    log_odds = np.log(slopes) - np.log1p(-slopes)
-    around = np.concatenate([log_odds + shift for shift in (0.0, -1.2, -0.6, -0.3, 0.3, 0.6, 1.2)])
-    tilted = 1.0 / (1.0 + np.exp(-around))
-    high = stakes.max_samples + 1.0
-    coarse = np.concatenate(
-        [[0.0], np.geomspace(0.01, high, math.ceil(math.log(100.0 * high) / 0.3))]
-    )
-    fine = np.concatenate(
-        [[0.0], np.geomspace(0.01, high, math.ceil(math.log(100.0 * high) / 0.12))]
-    )
-    grids = [
-        np.stack(np.meshgrid(slope, grid, grid, indexing="ij"), axis=-1).reshape(-1, 3)
-        for slope, grid in ((tilted[len(slopes) :], coarse), (tilted[: len(slopes)], fine))
-    ]
-    lines = np.concatenate(grids)
-    return lines[lines[:, 1] + lines[:, 2] >= _LEAST_GAP]
+def _first_lines(stakes: Stakes, slopes: FloatArray) -> list[FloatArray]:
+    """Return the lines that the search begins with, each (K, 3): a grid for every slope.
+
+    Around the slopes given, more slopes with a coarser grid.
+    """
+    chances = _chances(stakes.prob_defective, stakes.max_samples)
+    grids = []
+    for shift in (0.0, -0.3, 0.3, -0.6, 0.6, -1.2, 1.2, -2.0, 2.0, -3.0, 3.0):
+        for slope in slopes:
+            tilted = 1.0 / (1.0 + (1.0 - slope) / slope * math.exp(-shift))
+            high = _furthest(*stakes, chances, tilted) + 1.0
+            count = math.ceil(math.log(high / _LEAST_INTERCEPT) / (0.3 if shift else 0.12))
+            intercepts = np.append(0.0, np.geomspace(_LEAST_INTERCEPT, high, count))
+            grid = np.stack(np.meshgrid(tilted, intercepts, intercepts), axis=-1).reshape(-1, 3)
+            grids.append(grid[grid[:, 1] + grid[:, 2] >= _LEAST_GAP])
+    return grids
 
 
-def _moved(line: FloatArray, shifts: FloatArray) -> FloatArray:
-    """Return lines beside one: its slope's log odds and its intercepts' logarithms shifted, (K, 3)."""
-    slope = line[0] / (line[0] + (1.0 - line[0]) * np.exp(-shifts[:, 0]))
-    intercepts = line[1:] * np.exp(shifts[:, 1:])
-    moved = np.column_stack([slope, intercepts])
-    return moved[intercepts.sum(axis=1) >= _LEAST_GAP]
-
-
-def _distinct_best(lines: FloatArray, costs: FloatArray) -> IntArray:
-    """Return the indices of the cheapest lines, one of each cost: equal costs are the same test."""
-    _, first = np.unique(costs, return_index=True)
-    return first[:_KEPT]
+def _moved(lines: FloatArray, shifts: FloatArray) -> FloatArray:
+    """Return lines beside each: slopes' log odds and intercepts' logarithms shifted, (S, 3) → (S, K, 3)."""
+    slope = lines[:, np.newaxis, 0]
+    tilted = slope / (slope + (1.0 - slope) * np.exp(-shifts[:, 0]))
+    intercepts = lines[:, np.newaxis, 1:] * np.exp(shifts[:, 1:])
+    apart = intercepts.sum(axis=-1, keepdims=True)
+    intercepts = intercepts * np.maximum(1.0, _LEAST_GAP / apart)
+    return np.concatenate([tilted[..., np.newaxis], intercepts], axis=-1)
 
 
 @njit(cache=True, error_model="numpy")
@@ -258,6 +271,23 @@ def _chances(prob_defective, max_samples):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def _furthest(  # type: ignore[no-untyped-def]
+    inspection_cost, accept_loss, reject_loss, prob_defective, max_samples, chances, slope
+):
+    """Return how far from a line of a slope, in defectives, one more item can still be worth its cost.
+
+    Of counts that are not all but impossible.
+    """
+    furthest, i = 0.0, 0
+    for n in range(max_samples):
+        for d in range(n + 1):
+            if chances[i] > 1e-9 and min(accept_loss[i], reject_loss[i]) > inspection_cost:
+                furthest = max(furthest, abs(d - slope * n))
+            i += 1
+    return furthest
+
+
+@njit(cache=True, error_model="numpy")
 def _best_double(  # type: ignore[no-untyped-def]
     inspection_cost, accept_loss, reject_loss, prob_defective, max_samples, chances, sizes, limit
 ):
@@ -303,9 +333,9 @@ def _best_double(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, error_model="numpy")
 def _line_costs(  # type: ignore[no-untyped-def]
-    inspection_cost, accept_loss, reject_loss, prob_defective, max_samples, lines, limit
+    inspection_cost, accept_loss, reject_loss, prob_defective, max_samples, lines, limits
 ):
-    """Return the expected cost of each pair of lines, (K, 3) → (K,); inf where it exceeds the limit.
+    """Return the expected cost of each pair of lines, (K, 3) → (K,); inf where it exceeds its limit, (K,).
 
     The last item leaves nothing open: what is then between the lines is rejected.
     """
@@ -339,7 +369,7 @@ def _line_costs(  # type: ignore[no-untyped-def]
                 break
             high += 1
             reach[high] = carried
-            if cost > limit:
+            if cost > limits[i]:
                 cost = np.inf
                 break
         costs[i] = cost

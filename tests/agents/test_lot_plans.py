@@ -110,6 +110,18 @@ def test_what_is_no_plan_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_is_kept_while_a_field_varies(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["solve", "SequentialSampling-v0", "--scenario", FACTORY]
+    vary = ["--vary", "inspection_cost=2:3:2", "--policy", "80,5", "--json"]
+    assert main([*command, *vary]) == 0
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)["regrets"]}
+    assert told["80,5"]["kind"] == "fixed"
+    base = baselines.score(ID, PLANS["80,5"], scenario=FACTORY).regret
+    assert told["80,5"]["values"][1] == pytest.approx(base, rel=1e-12)
+    assert main([*command, *vary[:3], "80,90"]) == 2
+    assert "acceptance_number = 90" in capsys.readouterr().err
+
+
 def test_plans_are_of_one_family(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "KStage-v0", "--plan", "8,1"]) == 2
     assert "of SequentialSampling-v0 only" in capsys.readouterr().err

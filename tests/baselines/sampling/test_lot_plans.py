@@ -109,6 +109,22 @@ def test_a_plan_in_a_range_is_that_of_the_scenario_drawn() -> None:
     assert len(values) == 3
 
 
+def test_a_plan_is_kept_while_a_field_varies() -> None:
+    """More items allowed are no reason to change it, fewer leave none."""
+    costs = baselines.sensitivity(
+        ID, {"inspection_cost": (0.5, 2.0, 3)}, SinglePlan(30, 1), scenario="lot-200"
+    )
+    preset = SequentialSamplingScenario.presets["lot-200"]
+    for cost, regret in zip((0.5, 1.0, 1.5, 2.0), costs.regret("policy"), strict=True):
+        scenario = {**preset, "inspection_cost": cost}
+        expected = baselines.score(ID, SinglePlan(30, 1), scenario=scenario).regret
+        assert regret == pytest.approx(expected, rel=1e-12)
+    sizes = baselines.sensitivity(
+        ID, {"max_samples": (20, 40, 2)}, {"own": SinglePlan(30, 1)}, scenario="lot-200"
+    )
+    assert np.isnan(sizes.regret("own")).tolist() == [True, False, False]
+
+
 def test_a_plan_that_does_not_fit_is_refused() -> None:
     with pytest.raises(baselines.NoPlanError, match=r"n = 201, c = 3: .*at most max_samples = 200"):
         baselines.score(ID, SinglePlan(201, 3), scenario="lot-200")

@@ -64,7 +64,7 @@ def test_orderings(fields: Any) -> None:
     """`python tests/plan_orderings.py` checks all presets and 200 scenarios."""
     if isinstance(fields, int):
         fields = plan_orderings.draw(np.random.default_rng([15, fields]), largest=60)
-    regrets = plan_orderings.check(fields)
+    regrets = plan_orderings.check(fields, drawn=10)
     assert min(regrets.values()) > -1e-9
 
 
@@ -74,7 +74,6 @@ def test_best_plans_are_those_of_exhaustive_search(fields: dict[str, Any]) -> No
     stakes, most = Stakes.of(tables), tables.scenario.max_samples
     for find, curtailed in ((best_single, False), (best_curtailed, True)):
         found = find(stakes)
-        assert isinstance(found.plan, SinglePlan)
         assert found.plan.curtailed == curtailed
         best = -plan_orderings.best_of_all_singles(tables, curtailed)
         assert found.cost == pytest.approx(best, rel=1e-12)
@@ -90,7 +89,6 @@ def test_best_plans_are_those_of_exhaustive_search(fields: dict[str, Any]) -> No
     costs = [cost(tables, plan.on(tables)) for plan in doubles]
     double = best_double(stakes)
     expected = min([*costs, best_single(stakes).cost])
-    assert isinstance(double.plan, DoublePlan)
     assert double.cost == pytest.approx(expected, rel=1e-12)
     assert cost(tables, double.plan.on(tables)) == pytest.approx(expected, rel=1e-12)
 
@@ -118,7 +116,7 @@ def test_no_lines_beat_the_best_lines(fields: dict[str, Any]) -> None:
     generator = np.random.default_rng(4)
     slopes = generator.uniform(0.01, 0.9, 200)
     lines = np.column_stack([slopes, generator.uniform(0.0, 3.0, (200, 2))])
-    counted = _line_costs(*stakes, lines, np.inf)
+    counted = _line_costs(*stakes, lines, np.full(len(lines), np.inf))
     for one, expected in zip(lines.tolist(), counted, strict=True):
         test = SprtLines(*one)
         numbers = test.acceptance_numbers(most), test.rejection_numbers(most)
@@ -152,8 +150,8 @@ def test_sizes_of_double_plans() -> None:
     cheap = stakes._replace(inspection_cost=1e-9, max_samples=6000)
     sizes = double_sizes(cheap)
     assert (sizes[0], sizes[-1]) == (2, 6000)
-    assert (sizes.astype(float) ** 2 / 2).sum() < 3.5e8
-    assert (sizes[1:] / sizes[:-1])[sizes[:-1] > 50].max() < 1.05
+    assert (sizes.astype(float) ** 2 / 2).sum() < 1.2e8
+    assert (sizes[1:] / sizes[:-1])[sizes[:-1] > 50].max() < 1.15
 
 
 # --- references and their numbers --------------------------------------------------------------
