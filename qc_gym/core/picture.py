@@ -222,11 +222,14 @@ def _fonts() -> list[tuple[str, str]]:
                 font_manager.fontManager.addfont(path)
             except (OSError, RuntimeError):
                 continue
+    # A last resort has a box for every letter, and so the letters of none.
     rank = {family: i for i, family in enumerate(PREFERRED_FONTS)}
     fonts = {
         (rank.get(entry.name, len(rank)), entry.name, entry.fname)
         for entry in font_manager.fontManager.ttflist
-        if entry.style == "normal" and entry.weight in (400, "normal", "regular")
+        if entry.style == "normal"
+        and entry.weight in (400, "normal", "regular")
+        and not entry.name.startswith("Last Resort")
     }
     return [(path, family) for _, family, path in sorted(fonts)]
 

@@ -112,6 +112,13 @@ def test_letters_come_from_a_font_that_has_them(monkeypatch: pytest.MonkeyPatch)
         fallbacks.cache_clear()
 
 
+def test_a_box_for_every_letter_is_no_font_that_has_it() -> None:
+    """As matplotlib's own last resort is, from 3.11 on; nobody has letters for private use."""
+    families, missing = fallbacks("\U0010fff0")
+    assert missing or not any("Resort" in family for family in families)
+    assert not any("Resort" in family for _, family in picture._fonts())
+
+
 def _shipped() -> list[font_manager.FontEntry]:
     return [one for one in font_manager.fontManager.ttflist if "mpl-data" in Path(one.fname).parts]
 
