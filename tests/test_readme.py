@@ -196,3 +196,34 @@ def test_the_threshold_of_the_factory_is_as_printed() -> None:
     )
     (change,) = found.changes or ()
     assert printed == (f"inspection_cost = {change.value:.12g}", change.state)
+
+
+def test_examples_are_worth_and_lose_what_the_readme_says() -> None:
+    told = {
+        ("gearbox", "Assembly-v0"): {
+            "best_static": ".09",
+            "always_inspect": "8.42",
+            "never_inspect": "119.76",
+        },
+        ("press", "InspectOrStop-v0"): {"lemma_1": ".40", "inspect_until_satisfied": "3.81"},
+        ("backlight", "KStage-v0"): {"stages_4": ".0041", "stages_0": ".2709"},
+        ("backlight-days", "KStageControl-v0"): {"follow_level": "2.13", "best_constant": "1.95"},
+        ("pilot", "PilotRun-v0"): {"commit_at_once": "2,678", "best_fixed": "64"},
+    }
+    said = {names_in(row[0])[0]: row for row in table("example")}
+    assert set(said) == {f"{name}.yaml" for name, _ in told}
+    for (name, environment), losses in told.items():
+        path, env_id = ROOT / "configs" / "scenarios" / f"{name}.yaml", f"qc_gym/{environment}"
+        _, _, worth, lost = said[path.name]
+        (number,) = re.findall(r"−?[\d,]*\.\d+|[\d,]{5,}", worth)
+        assert as_printed(baselines.solve(env_id, scenario=path).value, number) == number
+        for policy, number in losses.items():
+            assert number in lost
+            regret = baselines.score_many(env_id, [path], policy).regrets[0]
+            assert as_printed(regret, number) == number
+
+
+def as_printed(value: float, like: str) -> str:
+    """Return a number with as many decimals as another, as the README prints it."""
+    text = f"{value:,.{len(like.partition('.')[2])}f}".replace("-", "−")
+    return text if like.lstrip("−").startswith("0") else re.sub(r"^(−?)0\.", r"\1.", text)

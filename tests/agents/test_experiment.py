@@ -32,6 +32,7 @@ from agents.report import read_result
 from agents.runs import carry_out, is_whole, train_run
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
+from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 ID = "qc_gym/SequentialSampling-v0"
 PPO = {
@@ -51,7 +52,7 @@ CONTENT: dict[str, Any] = {
     "workers": 1,
     "problems": [{"env_id": ID, "scenario": SMALL_LOT, "algorithms": {"ppo": PPO, "dqn": DQN}}],
 }
-FULL_SCENARIO = {**SMALL_LOT, "loss": "indicator", "lot_size": None}
+FULL_SCENARIO = SequentialSamplingScenario.model_validate(SMALL_LOT).model_dump(mode="json")
 FILES = {"run.json", "curve.csv", "policy.json", "policy.safetensors"}
 
 

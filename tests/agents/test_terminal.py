@@ -392,7 +392,7 @@ def test_help_says_types_and_defaults(
     monkeypatch.setenv("COLUMNS", "100")
     assert main(["solve", "--help"]) == 0
     text = capsys.readouterr().out
-    for expected in ("[default: 100000]", "belief|outcome", "FIELD=VALUE", "--no-check"):
+    for expected in ("[default: check]", "belief|outcome", "FIELD=VALUE", "--no-check"):
         assert expected in text
 
 
