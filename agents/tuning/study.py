@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -233,7 +234,7 @@ def best_trial(study: optuna.Study) -> FrozenTrial | None:
     return max(trials, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
-def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> Experiment:
+def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> None:
     """Write the best configuration as an experiment that ``qc-gym bench`` takes, whole or not at all.
 
     It holds every value, defaults too, so that it trains the same agents whatever becomes of them.
@@ -248,8 +249,7 @@ def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> Experim
     path, best = Path(path), best_trial(study)
     if best is None:
         raise ValueError(f"{study.study_name}: no trial was completed")
-    experiment = tuning.candidate(best.params)
-    run = experiment.runs[0]
+    run = tuning.candidate(best.params).runs[0]
     problem: dict[str, Any] = {"env_id": run.env_id}
     scenario = tuning.problem.scenario
     if isinstance(scenario, str) and Path(scenario).suffix in (".yaml", ".yml"):
@@ -261,7 +261,7 @@ def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> Experim
         problem["observation"] = run.observation
     training = run.model_dump(include={"total_timesteps", "num_envs", "threads", "hyperparameters"})
     content = {
-        "name": f"tuned-{run.scenario_name}-{run.algorithm}",
+        "name": re.sub("[^A-Za-z0-9._-]", "-", f"tuned-{run.scenario_name}-{run.algorithm}"),
         "seeds": list(tuning.seeds),
         "scores": tuning.scores,
         "problems": [{**problem, "algorithms": {run.algorithm: training}}],
@@ -271,7 +271,6 @@ def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> Experim
         f"# Trial {best.number} of the study {study.study_name}; its normalised scores: {scores}.\n"
     )
     write_whole(path, head + yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
-    return experiment
 
 
 def write_figures(study: optuna.Study, path: str | Path, label: str) -> list[Path]:

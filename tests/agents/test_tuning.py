@@ -401,11 +401,16 @@ COMMAND = ["tune", "SequentialSampling-v0", "ppo"]
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, str]:
-    for name, content in (("lots", SMALL_LOT), ("space", FIELDS)):
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return {name: str(tmp_path / f"{name}.yaml") for name in ("lots", "space", "best")} | {
-        "study": str(tmp_path / "made" / "s.db")
+    names = {
+        "lots": "small lots.yaml",
+        "space": "space.yaml",
+        "best": "best.yaml",
+        "study": "made/s.db",
     }
+    paths = {name: tmp_path / path for name, path in names.items()}
+    for name, content in (("lots", SMALL_LOT), ("space", FIELDS)):
+        paths[name].write_text(yaml.safe_dump(content), encoding="utf-8")
+    return {name: str(path) for name, path in paths.items()}
 
 
 def words(files: Mapping[str, str], *others: str) -> list[str]:
@@ -421,8 +426,10 @@ def test_tune(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None
     assert "2 trials: 2 completed, 0 pruned, 0 failed" in text
     assert all(f"trial {number}: normalised" in text for number in range(2))
     assert files["best"] in text
-    (run, _) = read_experiment(files["best"]).runs
-    assert (run.scenario_name, run.total_timesteps) == ("lots", 384)
+    experiment = read_experiment(files["best"])
+    (run, _) = experiment.runs
+    assert experiment.name == "tuned-small-lots-ppo"
+    assert (run.scenario_name, run.total_timesteps) == ("small lots", 384)
     assert run.scenario["max_samples"] == 8
     before = Path(files["best"]).read_bytes()
     assert main(words(files, *options)) == 0
