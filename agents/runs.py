@@ -139,10 +139,46 @@ def _use_pool(
     end: Callable[[str, Future[dict[str, Any]]], None],
 ) -> list[Run]:
     """Carry out runs from the front until none waits or a worker died; return those then lost."""
-    context = multiprocessing.get_context("spawn")
     running: dict[str, tuple[Run, Future[dict[str, Any]]]] = {}
     lost: list[Run] = []
     broken = False
+    with worker_processes(workers) as (submit, manager):
+        # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
+        messages = manager.Queue()
+        while True:
+            # Never more than there are workers: what runs can then be told from what waits.
+            while waiting and not broken and len(running) < workers:
+                try:
+                    future = submit(train_run, waiting[0], folder, messages, replay)
+                except BrokenProcessPool:
+                    broken = True
+                    break
+                run = waiting.popleft()
+                running[run.name] = run, future
+                future.add_done_callback(partial(tell_end, messages, run.name))
+            if not running:
+                return lost
+            message = messages.get()
+            if not isinstance(message, str):
+                report(*message)
+                continue
+            run, future = running.pop(message)
+            if isinstance(future.exception(), BrokenProcessPool):
+                broken = True
+                lost.append(run)
+            else:
+                end(run.name, future)
+
+
+@contextmanager
+def worker_processes(
+    workers: int,
+) -> Iterator[tuple[Callable[..., Future[Any]], SyncManager]]:
+    """Give processes to submit calls to, and a manager for the queues between them and this one.
+
+    Ctrl-C is for this process alone to answer; whatever goes wrong in the block ends the others at once.
+    """
+    context = multiprocessing.get_context("spawn")
     with _ending_children():
         manager = SyncManager(ctx=context)
         with _deaf_to_interrupts():
@@ -153,32 +189,12 @@ def _use_pool(
             # Here too: the pool would wait for the trainings that are under way.
             _ending_children(),
         ):
-            # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
-            messages = manager.Queue()
-            while True:
-                # Never more than there are workers: what runs can then be told from what waits.
-                while waiting and not broken and len(running) < workers:
-                    try:
-                        with _deaf_to_interrupts():
-                            future = pool.submit(train_run, waiting[0], folder, messages, replay)
-                    except BrokenProcessPool:
-                        broken = True
-                        break
-                    run = waiting.popleft()
-                    running[run.name] = run, future
-                    future.add_done_callback(partial(_tell_end, messages, run.name))
-                if not running:
-                    return lost
-                message = messages.get()
-                if not isinstance(message, str):
-                    report(*message)
-                    continue
-                run, future = running.pop(message)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    broken = True
-                    lost.append(run)
-                else:
-                    end(run.name, future)
+
+            def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+                with _deaf_to_interrupts():
+                    return pool.submit(function, *arguments)
+
+            yield submit, manager
 
 
 @contextmanager
@@ -226,7 +242,8 @@ def end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _tell_end(messages: Any, name: str, future: Future[Any]) -> None:
+def tell_end(messages: Any, name: str, future: Future[Any]) -> None:
+    """Put the name of what has ended into the queue of messages."""
     if not future.cancelled():
         messages.put(name)
 

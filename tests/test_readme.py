@@ -14,7 +14,9 @@ import yaml
 import baselines
 import qc_gym
 from agents import ALGORITHMS
+from agents.algorithms import find_algorithm
 from agents.cli import app, main
+from agents.tuning import Space
 from baselines.sampling import read_plan
 
 ROOT = Path(__file__).parents[1]
@@ -151,11 +153,19 @@ def test_commands_run_as_written(
     Path(name).write_text(block, encoding="utf-8")
     lines = [line for text in blocks("sh") for line in text.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("qc-gym ")]
-    assert {words[1] for words in commands} == {"solve", "score"}
+    assert {words[1] for words in commands} == {"solve", "score", "tune"}
     for words in commands:
-        assert name in words
-        assert main(words[1:]) == 0
+        is_search = words[1] == "tune"
+        assert is_search or name in words
+        shorter = ["--timesteps", "384", "--trials", "1"] if is_search else []
+        assert main([*words[1:], *shorter]) == 0
         assert capsys.readouterr().out
+
+
+def test_the_space_is_one() -> None:
+    (block,) = re.findall(r"^(    num_envs: .*\n(?:    .*\n)+)", TEXT, re.MULTILINE)
+    space = Space(find_algorithm("ppo"), yaml.safe_load(block))
+    assert set(space.names.values()) == {"num_envs", "learning_rate.initial", "ent_coef"}
 
 
 def test_make_has_the_targets() -> None:

@@ -113,6 +113,11 @@ class Board:
         self._end(name)
         self._say(f"{name}: failed: {message}", style="red")
 
+    def drop(self, name: str, message: str) -> None:
+        """Show that a run was broken off because others are better."""
+        self._end(name)
+        self._say(f"{name}: {message}", style="dim")
+
     def _end(self, name: str) -> None:
         self._progress.stop_task(self._tasks[name])
         self._progress.update(self._tasks[name], visible=False)

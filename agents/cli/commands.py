@@ -11,17 +11,17 @@ from typing import Annotated, Any
 import typer
 
 import qc_gym
-from agents.cli import environments, optima, reproduce, training
+from agents.cli import environments, optima, reproduce, training, tuning
 from agents.cli.streams import ClosedPipeError, named_stdout, spelled_symbols
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
-INSTALL = "in a clone of the project: pip install '.[agents]'"
+INSTALL = "in a clone of the project: pip install '.[{extras}]'"
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
-for _module in (environments, optima, training, reproduce):
+for _module in (environments, optima, training, tuning, reproduce):
     _module.add_commands(app)
 
 
@@ -66,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except typer.TyperException as error:
             return _refuse(error)
         except ModuleNotFoundError as error:
-            return _complain(f"{error}; agents need it: {INSTALL}")
+            user, extras = (
+                ("tune", "agents,tune") if error.name == "optuna" else ("agents", "agents")
+            )
+            return _complain(f"{error}; {user} needs it: {INSTALL.format(extras=extras)}")
         except OSError as error:
             named = error.filename is not None and error.strerror is not None
             return _complain(f"{error.filename}: {error.strerror}" if named else error)

@@ -63,12 +63,26 @@ def _complete_scenario(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in [*presets, *files] if name.startswith(incomplete)]
 
 
+def _complete_algorithm(incomplete: str) -> list[str]:
+    from agents import ALGORITHMS
+
+    return [name for name in ALGORITHMS if name.startswith(incomplete)]
+
+
 Env = Annotated[
     str,
     typer.Argument(
         metavar="ENV",
         help="For instance SequentialSampling-v0; qc-gym list names all.",
         autocompletion=_complete_env,
+    ),
+]
+Algorithm = Annotated[
+    str,
+    typer.Argument(
+        metavar="ALGORITHM",
+        help="For instance ppo, a2c or dqn.",
+        autocompletion=_complete_algorithm,
     ),
 ]
 ScenarioOption = Annotated[

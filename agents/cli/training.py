@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agents.cli.options import (
+    Algorithm,
     AsJson,
     Assignments,
     Env,
@@ -34,22 +35,9 @@ def add_commands(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _complete_algorithm(incomplete: str) -> list[str]:
-    from agents import ALGORITHMS
-
-    return [name for name in ALGORITHMS if name.startswith(incomplete)]
-
-
 def train(
     env: Env,
-    algorithm: Annotated[
-        str,
-        typer.Argument(
-            metavar="ALGORITHM",
-            help="For instance ppo, a2c or dqn.",
-            autocompletion=_complete_algorithm,
-        ),
-    ],
+    algorithm: Algorithm,
     scenario: ScenarioOption = None,
     set_: Assignments = None,
     observation: Observation = None,
@@ -184,7 +172,8 @@ def bench(
             )
         written = write_report(folders, folder, failures)
     _print_tables(written.tables)
-    say(f"written to {folder}: report.html, leaderboard.md, results.csv, figures/, runs/")
+    tables = "leaderboard.md, results.csv, runs.csv, curves.csv"
+    say(f"written to {folder}: report.html, {tables}, figures/, runs/")
     return _say_left_out(written.left_out)
 
 

@@ -29,6 +29,7 @@ from agents.report.leaderboard import (
     run_row,
 )
 from agents.report.page import Section, write_page
+from agents.report.records import CURVE_RECORD, RUN_RECORD, curve_records, run_records
 from agents.report.results import TARGET, Result, read_results
 from agents.tables import format_csv, format_markdown, markdown_text
 from baselines import Disagreement
@@ -36,6 +37,7 @@ from baselines.core.figures import disagreement_bars
 from qc_gym.core.picture import common_colours
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
+RUNS, CURVES = "runs.csv", "curves.csv"
 TOP = 10
 """States named for each run, of those where it loses most."""
 
@@ -76,9 +78,10 @@ def write_report(
     runs
         Folders of runs.
     folder
-        Where ``results.csv`` (a row for each run and reference policy), ``leaderboard.md``,
-        ``report.html`` (one page with charts, which needs no other file) and ``figures/`` go; made
-        if missing.
+        Where ``results.csv`` (a row for each run and reference policy), ``runs.csv`` (a row for each
+        run with its configuration), ``curves.csv`` (a row for each point of each curve),
+        ``leaderboard.md``, ``report.html`` (one page with charts, which needs no other file) and
+        ``figures/`` go; made if missing.
     failures
         Runs that did not finish, and why, to be named as well.
 
@@ -125,6 +128,10 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
         pictures |= {f"{stem}-{name}": png for name, png in section.figures.items()}
     _replace_figures(pictures, folder)
     write_whole(folder / RESULTS, format_csv(rows, COLUMNS))
+    reported = {row["run"] for row in rows}
+    used = [result for result in results if result.folder.name in reported]
+    write_whole(folder / RUNS, format_csv(run_records(used), RUN_RECORD))
+    write_whole(folder / CURVES, format_csv(curve_records(used), CURVE_RECORD))
     write_whole(folder / LEADERBOARD, _markdown(report))
     write_whole(folder / PAGE, write_page(report.tables, profiles(rows), sections, left_out))
     return report

@@ -329,6 +329,8 @@ def test_bench_leaves_a_report(bench: tuple[Path, str]) -> None:
         "runs",
         "figures",
         "results.csv",
+        "runs.csv",
+        "curves.csv",
         "leaderboard.md",
         "report.html",
     }
@@ -345,7 +347,7 @@ def test_report_writes_the_same_again(
     folder = bench[0]
     before = {
         name: (folder / name).read_bytes()
-        for name in ("results.csv", "leaderboard.md", "report.html")
+        for name in ("results.csv", "runs.csv", "curves.csv", "leaderboard.md", "report.html")
     }
     for name in before:
         (folder / name).unlink()

@@ -98,8 +98,8 @@ def written(runs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> tuple
     return folder, write_report(runs, folder)
 
 
-def read_csv(folder: Path) -> list[dict[str, str]]:
-    with (folder / "results.csv").open(newline="", encoding="utf-8") as file:
+def read_csv(folder: Path, name: str = "results.csv") -> list[dict[str, str]]:
+    with (folder / name).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -126,6 +126,37 @@ def test_csv_has_a_row_for_each_run_and_reference(
         expected |= {(name, "") for name in references}
         assert {key[1:] for key in keys if key[0] == observation} == expected
     assert {(row["env_id"], row["scenario"]) for row in table} == {(ID, "small-lots")}
+
+
+def test_runs_and_curves_are_those_of_the_folders(
+    written: tuple[Path, Report], runs: list[Path]
+) -> None:
+    """Every number, to the last bit, as the folders of the runs hold it."""
+    table = {row["run"]: row for row in read_csv(written[0], "runs.csv")}
+    assert set(table) == {folder.name for folder in runs}
+    points: list[dict[str, str]] = []
+    for folder in runs:
+        content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        run, row = content["run"], dict(table[folder.name])
+        assert json.loads(row.pop("hyperparameters")) == run["hyperparameters"]
+        names = {name: run[name] for name in ("env_id", "observation", "algorithm", "seed")}
+        names |= {"run": folder.name, "scenario": run["scenario_name"]}
+        settings = {name: run[name] for name in ("total_timesteps", "num_envs", "threads")}
+        made = {name: content[name] for name in ("seconds", "version", "code")}
+        expected = {**names, **settings, **content["score"], **made}
+        assert row == {name: str(value) for name, value in expected.items()}
+        with (folder / "curve.csv").open(newline="", encoding="utf-8") as file:
+            points += [{**names, **point} for point in csv.DictReader(file)]
+    curves = read_csv(written[0], "curves.csv")
+    assert len(curves) == len(points)
+    for row, point in zip(curves, points, strict=True):
+        for name, value in point.items():
+            same = (
+                float(row[name]) == float(value)
+                if name in CURVE_COLUMNS
+                else row[name] == str(value)
+            )
+            assert same, name
 
 
 def test_rows_of_runs_hold_what_the_runs_do(written: tuple[Path, Report], runs: list[Path]) -> None:
@@ -427,7 +458,8 @@ def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: l
     folder, report = written
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     before = {path: path.read_bytes() for path in paths}
-    assert len(before) == 9 + len(["results.csv", "leaderboard.md", "report.html"])
+    tables = ["results.csv", "runs.csv", "curves.csv", "leaderboard.md"]
+    assert len(before) == 9 + len([*tables, "report.html"])
     stale = folder / "figures" / "of-an-earlier-report.png"
     stale.write_bytes(b"")
     assert write_report(runs, folder) == report

@@ -1,0 +1,353 @@
+"""The search: trials in processes of their own, told to a study by the one that started them."""
+
+from __future__ import annotations
+
+import math
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+import baselines
+from agents.callbacks import ExactRegret
+from agents.experiment import Run, make_env
+from agents.runs import tell_end, worker_processes
+from agents.training import train
+from agents.tuning.study import (
+    ERROR,
+    HEARTBEAT,
+    SCORES,
+    Objective,
+    Tuning,
+    best_trial,
+    ended,
+    naming,
+    open_study,
+    quiet,
+    try_again,
+    worth,
+    write_best,
+)
+
+if TYPE_CHECKING:
+    import optuna
+
+LOST = "its process was ended from outside; out of memory?"
+
+
+class Progress(Protocol):
+    """What is told of a search while it runs; :class:`agents.cli.board.Board` shows it."""
+
+    def add(self, name: str, total: int) -> None:
+        """Take in a trial of so many steps."""
+
+    def show(self, name: str, timesteps: int, normalised: float) -> None:
+        """Take in how far it has come, and its last score."""
+
+    def finish(self, name: str, result: Mapping[str, Any]) -> None:
+        """Take in its mean score and seconds."""
+
+    def drop(self, name: str, message: str) -> None:
+        """Take in that it was pruned."""
+
+    def fail(self, name: str, message: str) -> None:
+        """Take in that it failed, and why."""
+
+
+class PrunedError(Exception):
+    """A trial that would not be among the best."""
+
+
+@dataclass
+class _Trial:
+    """A trial that is under way."""
+
+    trial: optuna.Trial
+    runs: Sequence[Run]
+    answers: Any
+    future: Future[list[float]]
+    began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def name(self) -> str:
+        return f"trial {self.trial.number}"
+
+
+def search(
+    tuning: Tuning,
+    path: str | Path,
+    out: str | Path,
+    progress: Progress,
+    *,
+    trials: int | None = None,
+    seconds: float | None = None,
+    workers: int = 1,
+    seed: int = 0,
+) -> optuna.Study:
+    """Search until so many trials have ended, those of earlier searches included, or time is up.
+
+    A trial that is broken off (Ctrl-C, a process that was killed) is not lost: it is the next of
+    the next search. One that fails is noted as failed, with its error, and the rest goes on.
+
+    Parameters
+    ----------
+    tuning
+        What to search for.
+    path
+        SQLite file of the study. Processes that search at the same time may share it.
+    out
+        Where the best configuration is written, each time that a better one is found.
+    progress
+        Is told of each trial.
+    trials
+        That the study is to hold in the end, whether completed, pruned or failed.
+    seconds
+        After which no trial is begun any more.
+    workers
+        Trials that run at the same time, each in a process of its own.
+    seed
+        Of the sampler. With one worker the same seed makes the same search, broken off or not.
+
+    Raises
+    ------
+    OSError
+        The study or the configuration cannot be written.
+    ModuleNotFoundError
+        Optuna is not installed.
+    """
+    study = open_study(tuning, path)
+    with naming(path):
+        one = _Search(tuning, study, Path(out), progress, trials, seconds, workers, seed)
+        try:
+            while one.may_begin():
+                one.use_pool()
+        except BaseException:
+            one.break_off()
+            raise
+    return study
+
+
+class _Search:
+    def __init__(
+        self,
+        tuning: Tuning,
+        study: optuna.Study,
+        out: Path,
+        progress: Progress,
+        trials: int | None,
+        seconds: float | None,
+        workers: int,
+        seed: int,
+    ) -> None:
+        self._tuning = tuning
+        self._study = study
+        self._out = out
+        self._progress = progress
+        self._most = math.inf if trials is None else trials
+        self._until = math.inf if seconds is None else time.monotonic() + seconds
+        self._workers = workers
+        self._seed = seed
+        self._running: dict[int, _Trial] = {}
+        self._beat = time.monotonic()
+
+    def may_begin(self) -> bool:
+        """Return whether another trial is to be begun."""
+        if time.monotonic() >= self._until:
+            return False
+        return len(ended(self._study)) + len(self._running) < self._most
+
+    def use_pool(self) -> None:
+        """Carry out trials until none is to be begun, or a worker died and all have ended."""
+        broken = False
+        with worker_processes(self._workers) as (submit, manager):
+            messages = manager.Queue()
+            while True:
+                with _holding_interrupts():
+                    while not broken and len(self._running) < self._workers and self.may_begin():
+                        broken = not self._begin(submit, messages, manager.Queue)
+                    if not self._running:
+                        return
+                    if time.monotonic() >= self._beat:
+                        self._keep_alive()
+                try:
+                    message = messages.get(timeout=HEARTBEAT / 2)
+                except queue.Empty:
+                    continue
+                with _holding_interrupts():
+                    if isinstance(message, str):
+                        one = self._running.pop(int(message))
+                        broken |= isinstance(one.future.exception(), BrokenProcessPool)
+                        self._end(one)
+                    elif message[0] in self._running:
+                        self._judge(*message)
+
+    def break_off(self) -> None:
+        """Note the trials that are under way as broken off, to be tried again."""
+        from optuna.trial import TrialState
+
+        for one in self._running.values():
+            told = self._study.tell(one.trial, state=TrialState.FAIL, skip_if_finished=True)
+            try_again(self._study, told)
+
+    def _begin(
+        self, submit: Callable[..., Future[Any]], messages: Any, channel: Callable[[], Any]
+    ) -> bool:
+        """Begin a trial; return whether there are processes for it."""
+        trial = self._ask()
+        name = f"trial {trial.number}"
+        self._progress.add(name, self._tuning.total_timesteps * len(self._tuning.seeds))
+        try:
+            runs = self._tuning.candidate(trial.params).runs
+        except ValueError as error:
+            self._fail(trial, name, str(error))
+            return True
+        answers = channel()
+        try:
+            future = submit(
+                carry_out_trial, trial.number, runs, self._tuning.objective, messages, answers
+            )
+        except BrokenProcessPool:
+            self._fail(trial, name, LOST)
+            return False
+        self._running[trial.number] = _Trial(trial, runs, answers, future)
+        future.add_done_callback(partial(tell_end, messages, str(trial.number)))
+        return True
+
+    def _ask(self) -> optuna.Trial:
+        """Return the next trial; what it is depends on those before it and on their number alone."""
+        import optuna
+
+        self._keep_alive()  # or those of a machine that slept would be taken for dead
+        with quiet():
+            optuna.storages.fail_stale_trials(self._study)
+        number = len(ended(self._study)) + len(self._running)
+        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed)
+        with quiet():
+            return self._study.ask(self._tuning.space.distributions())
+
+    def _judge(self, number: int, step: int, timesteps: int, score: float, value: float) -> None:
+        """Take in a point of a trial's curve and answer whether the trial goes on."""
+        one = self._running[number]
+        self._progress.show(one.name, timesteps, score)
+        one.trial.report(value, step)
+        one.answers.put(not one.trial.should_prune())
+
+    def _end(self, one: _Trial) -> None:
+        """Tell the study of a trial how it ended."""
+        from optuna.trial import TrialState
+
+        error = one.future.exception()
+        if isinstance(error, PrunedError):
+            self._study.tell(one.trial, state=TrialState.PRUNED, skip_if_finished=True)
+            self._progress.drop(one.name, str(error))
+            return
+        if isinstance(error, BrokenProcessPool):
+            self._fail(one.trial, one.name, LOST)
+            return
+        if error is not None:
+            self._fail(one.trial, one.name, f"{type(error).__name__}: {error}")
+            return
+        scores = one.future.result()
+        value = float(np.mean([worth(score, self._tuning.objective) for score in scores]))
+        if math.isnan(value):
+            self._fail(one.trial, one.name, f"the scores {scores} are not numbers")
+            return
+        one.trial.set_user_attr(SCORES, scores)
+        self._study.tell(one.trial, value, skip_if_finished=True)
+        mean, seconds = float(np.mean(scores)), time.perf_counter() - one.began
+        self._progress.finish(one.name, {"score": {"normalised": mean}, "seconds": seconds})
+        best = best_trial(self._study)
+        if best is not None and best.number == one.trial.number:
+            write_best(self._tuning, self._study, self._out)
+
+    def _fail(self, trial: optuna.Trial, name: str, reason: str) -> None:
+        from optuna.trial import TrialState
+
+        trial.set_user_attr(ERROR, reason)
+        self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        self._progress.fail(name, reason)
+
+    def _keep_alive(self) -> None:
+        """Give the signs of life of the trials that are under way."""
+        self._beat = time.monotonic() + HEARTBEAT
+        storage: Any = self._study._storage  # Optuna gives its own loop alone a name for this
+        for one in self._running.values():
+            storage.record_heartbeat(one.trial._trial_id)
+
+
+@contextmanager
+def _holding_interrupts() -> Iterator[None]:
+    """Answer Ctrl-C afterwards: what the study is told takes several steps."""
+    if threading.current_thread() is not threading.main_thread():  # which alone answers it
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
+def carry_out_trial(
+    number: int, runs: Sequence[Run], objective: Objective, messages: Any, answers: Any
+) -> list[float]:
+    """Train one configuration with each seed and return the normalised scores.
+
+    At each point of the curves it says how it stands: the mean of what the seeds that are trained
+    count and the one that is, which all trials have at the same points.
+
+    Raises
+    ------
+    PrunedError
+        The answer was not to go on.
+    """
+    scores: list[float] = []
+
+    def tell(point: int, timesteps: int, score: float) -> None:
+        step, so_far = (len(scores) * one for one in (runs[0].scores, runs[0].total_timesteps))
+        standing = float(np.mean([worth(one, objective) for one in (*scores, score)]))
+        messages.put((number, step + point, so_far + timesteps, score, standing))
+        if not answers.get():
+            raise PrunedError(f"pruned after {so_far + timesteps:,} steps, at {score:.4f}")
+
+    with quiet():
+        for run in runs:
+            env = make_env(run)
+            settings = run.model_dump(exclude={"scenario_name", "scores"})
+            model = train(**settings, callback=_ToldCurve(env, run, tell))
+            scores.append(baselines.score(env, model).normalised)
+    return scores
+
+
+class _ToldCurve(ExactRegret):
+    """The exact curve of a run, each point of which within the training is told, once."""
+
+    def __init__(self, env: Any, run: Run, tell: Callable[[int, int, float], None]) -> None:
+        super().__init__(env, max(1, run.total_timesteps // run.scores))
+        self._run = run
+        self._tell = tell
+        self._told = 0
+
+    def _on_step(self) -> bool:
+        points = len(self.rows)
+        going = super()._on_step()
+        steps, total = self.num_timesteps, self._run.total_timesteps
+        point = min(self._run.scores, steps * self._run.scores // total)
+        if len(self.rows) > points and point > self._told:
+            self._told = point
+            self._tell(point, min(steps, total), self.rows[-1]["normalised"])
+        return going
