@@ -108,7 +108,7 @@ def kill_again_and_again(
             start_new_session=True,
         )
         try:
-            process.wait(generator.uniform(0.0, seconds))
+            process.wait(generator.uniform(0.0, seconds / 3))
         except subprocess.TimeoutExpired:
             if generator.random() < 0.5:
                 os.killpg(process.pid, signal.SIGKILL)
