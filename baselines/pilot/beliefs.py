@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from qc_gym.core.lattice import row_start
 from qc_gym.pilot.scenario import BetaRate, PilotNode, PilotRunScenario
 
 Floats = NDArray[np.float64]
@@ -52,7 +53,7 @@ class Axis:
     def of(cls, node: PilotNode) -> Axis:
         """Return the triangle of a node."""
         n = np.repeat(np.arange(node.max_samples + 1), np.arange(1, node.max_samples + 2))
-        return cls(node, n, np.arange(len(n)) - n * (n + 1) // 2)
+        return cls(node, n, np.arange(len(n)) - row_start(n))
 
     def __len__(self) -> int:
         return len(self.n)
@@ -115,7 +116,7 @@ class Axis:
         """P(d of n are defective) before any test, (T,)."""
         result = np.ones(len(self))
         for n in range(self.node.max_samples):
-            begin, end = n * (n + 1) // 2, (n + 1) * (n + 2) // 2
+            begin, end = row_start(n), row_start(n + 1)
             found = self.mean[begin:end] * result[begin:end]
             result[end : end + n + 2] = np.append(result[begin:end] - found, 0.0)
             result[end + 1 : end + n + 2] += found

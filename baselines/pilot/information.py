@@ -15,6 +15,7 @@ from scipy.special import betainc, betaln
 
 from baselines.pilot.beliefs import Axis, Beliefs, Floats
 from baselines.pilot.lattice import Lattice, best_tests, certainty_equivalent_plans, plan_payoffs
+from qc_gym.core.lattice import row_start
 from qc_gym.pilot.dynamics import PLANS, Moments, plan_cost
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
@@ -139,9 +140,7 @@ def fixed_values(beliefs: Beliefs, payoffs: Floats) -> Floats:
         shape = [1, 1, 1]
         shape[k] = len(axis)
         sizes = np.arange(axis.node.max_samples + 1)
-        worth = np.add.reduceat(
-            worth * axis.reached.reshape(shape), sizes * (sizes + 1) // 2, axis=k
-        )
+        worth = np.add.reduceat(worth * axis.reached.reshape(shape), row_start(sizes), axis=k)
         shape[k] = len(sizes)
         worth = worth - (axis.node.sample_cost * sizes).reshape(shape)
     return worth

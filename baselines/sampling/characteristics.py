@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qc_gym.core.inspection import check_errors, judged
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.judgements import lot_chances
 
 FloatArray = npt.NDArray[np.float64]
@@ -231,7 +232,7 @@ def lattice_counts(max_samples: int) -> tuple[IntArray, IntArray]:
     """Return n (size,) inspected and d (size,) defective of every state, in index order."""
     check_lattice(max_samples, None)
     n = np.repeat(np.arange(max_samples + 1), np.arange(1, max_samples + 2))
-    return n, np.arange(n.size) - n * (n + 1) // 2
+    return n, np.arange(n.size) - row_start(n)
 
 
 def table_from_boundaries(
@@ -276,7 +277,7 @@ def table_from_boundaries(
 
 def lattice_size(max_samples: int) -> int:
     """Count the lattice states (n, d) with 0 <= d <= n <= `max_samples`."""
-    return (max_samples + 1) * (max_samples + 2) // 2
+    return row_start(max_samples + 1)
 
 
 def lot_rate(rate: float, lot_size: int | None) -> float:
@@ -326,7 +327,7 @@ def defective_chance(
     Where `chances` (size,) at each state are given, it is those.
     """
     if chances.size > 0:
-        return chances[n * (n + 1) // 2 + d]
+        return chances[row_start(n) + d]
     if lot_size == 0:
         return p
     return min(max((defectives - d) / (lot_size - n), 0.0), 1.0)
@@ -348,7 +349,7 @@ def _forward(
         reach[0] = 1.0
         low, high = 0, 0  # the states (n, low..high) hold all of the reach probability
         for n in range(max_samples + 1):
-            row = n * (n + 1) // 2
+            row = row_start(n)
             first, last = high + 2, -1
             carried = 0.0  # from (n, d) to (n + 1, d + 1)
             for d in range(low, high + 1):
@@ -407,7 +408,7 @@ def boundary_walk(
     low, high = 0, 0
     for n in range(accept.size):
         if occupancy.size > 0:
-            row = n * (n + 1) // 2
+            row = row_start(n)
             occupancy[row + low : row + high + 1] += reach[low : high + 1]
         for d in range(low, min(accept[n], high) + 1):
             accepted += reach[d]

@@ -48,6 +48,7 @@ from baselines.sampling.characteristics import (
     table_from_boundaries,
 )
 from qc_gym.core.inspection import judged
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.judgements import lot_chances, lot_counts
 
 RISK_TOLERANCE = 1e-12  # relative rounding allowed when a risk is compared with its limit
@@ -270,7 +271,7 @@ def _judged_llr(good: FloatArray, bad: FloatArray, max_samples: int) -> FloatArr
     """Return log P(counts | bad) / P(counts | good) at every state (size,), from the chances."""
     llr = np.zeros(good.size)
     for n in range(max_samples):
-        start, after = n * (n + 1) // 2, (n + 1) * (n + 2) // 2
+        start, after = row_start(n), row_start(n + 1)
         for d in range(n + 1):
             ratio = (1.0 - bad[start + d]) / (1.0 - good[start + d])
             llr[after + d] = llr[start + d] + np.log(ratio)
@@ -281,7 +282,7 @@ def _judged_llr(good: FloatArray, bad: FloatArray, max_samples: int) -> FloatArr
 @numba.njit(cache=True, error_model="numpy")
 def _llr(problem: _Problem, n: int, d: int) -> float:
     if problem.llr.size > 0:
-        return problem.llr[n * (n + 1) // 2 + d]
+        return problem.llr[row_start(n) + d]
     return problem.defective_llr[d] + problem.conforming_llr[n - d]
 
 

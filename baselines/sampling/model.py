@@ -12,6 +12,7 @@ from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
 from baselines.sampling.characteristics import lattice_counts, lattice_size
 from baselines.sampling.posterior import posterior
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.dynamics import (
     ACCEPT,
     CONFORMING,
@@ -53,7 +54,7 @@ def build_model(scenario: SequentialSamplingScenario, observation: str = "belief
         "rejection numbers without tables",
     )
     known = posterior(scenario)
-    inspected_before_last = scenario.max_samples * (scenario.max_samples + 1) // 2
+    inspected_before_last = row_start(scenario.max_samples)
     num_states, continuing = points * split, inspected_before_last * split
     rewards = np.empty((points, NUM_ACTIONS))
     rewards[:, INSPECT] = -known.reject_loss
@@ -84,7 +85,7 @@ def build_model(scenario: SequentialSamplingScenario, observation: str = "belief
 
 def _successors(max_samples: int, split: int) -> NDArray[np.int32]:
     """Return the states after a conforming and after a defective item, interleaved."""
-    n = lattice_counts(max_samples)[0][: max_samples * (max_samples + 1) // 2]
+    n = lattice_counts(max_samples)[0][: row_start(max_samples)]
     conforming = np.arange(len(n)) + n + 1
     defective = conforming + 1
     if split > 1:

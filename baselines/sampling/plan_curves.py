@@ -40,6 +40,7 @@ from baselines.sampling.characteristics import (
     defective_chance,
 )
 from baselines.sampling.reference import risks
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.judgements import lot_chances
 from qc_gym.sampling.scenario import SequentialSamplingScenario
 
@@ -235,7 +236,7 @@ def _inspected(probabilities, defectives, max_samples, lot_size, chances):  # ty
     reach[0] = 1.0
     high = 0
     for n in range(max_samples + 1):
-        row = n * (n + 1) // 2
+        row = row_start(n)
         carried, last = 0.0, -1
         for d in range(high + 1):
             here = reach[d]

@@ -16,6 +16,7 @@ from scipy import special
 
 from baselines.sampling.beta_binomial import tails
 from baselines.sampling.characteristics import lattice_counts
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.judgements import (
     beta_binomial_row,
     hypergeometric_row,
@@ -168,7 +169,7 @@ def judged_last_row(scenario: SequentialSamplingScenario) -> NDArray[np.float64]
 
 def _beta(scenario: SequentialSamplingScenario, prior: BetaPrior) -> Posterior:
     """Average back from the last row to what may have been seen before."""
-    size = (scenario.max_samples + 1) * (scenario.max_samples + 2) // 2
+    size = row_start(scenario.max_samples + 1)
     means = _average_back(last_row(scenario, prior), prior.a, prior.b, size)
     n, d = lattice_counts(scenario.max_samples)
     return Posterior(means[0], (prior.a + d) / (prior.a + prior.b + n), means[1], means[2])
@@ -238,7 +239,7 @@ def _average_back(last, a, b, size):  # type: ignore[no-untyped-def]
     for n in range(last.shape[1] - 1, -1, -1):
         if n < last.shape[1] - 1:
             average_row(level, n, a, b)
-        start = n * (n + 1) // 2
+        start = row_start(n)
         result[:, start : start + n + 1] = level[:, : n + 1]
     return result
 

@@ -28,6 +28,7 @@ from baselines.sampling.characteristics import UNSEEN, lattice_size
 from baselines.sampling.lot_plans import DoublePlan, SinglePlan
 from baselines.sampling.model import SamplingModel
 from baselines.sampling.plans import SprtLines
+from qc_gym.core.lattice import row_start
 from qc_gym.sampling.dynamics import ACCEPT, INSPECT, REJECT
 
 PlanT_co = TypeVar("PlanT_co", covariant=True)
@@ -227,7 +228,7 @@ def _best_single(inspection_cost, accept_loss, reject_loss, prob_defective, max_
     few_conforming = np.zeros(max_samples + 1)
     best_n, best_c, best = 0, 0, np.inf
     for n in range(max_samples + 1):
-        row = n * (n + 1) // 2
+        row = row_start(n)
         if n > 0:
             cost = 0.0
             for d in range(n + 1):
@@ -262,7 +263,7 @@ def _chances(prob_defective, max_samples):  # type: ignore[no-untyped-def]
     chances = np.zeros(prob_defective.size)
     chances[0] = 1.0
     for n in range(max_samples):
-        row, following = n * (n + 1) // 2, (n + 1) * (n + 2) // 2
+        row, following = row_start(n), row_start(n + 1)
         for d in range(n + 1):
             here, p = chances[row + d], prob_defective[row + d]
             chances[following + d] += here * (1.0 - p)
@@ -295,7 +296,7 @@ def _best_double(  # type: ignore[no-untyped-def]
     best_n1, best_c1, best_r1, best_n2, best_c2, best = 0, 0, 0, 0, 0, limit
     value = np.empty(max_samples + 2)
     for size in sizes:
-        row = size * (size + 1) // 2
+        row = row_start(size)
         # What was seen before does not change what (size, d) means: one acceptance number is best for all.
         c2, lowest, cost = 0, np.inf, 0.0
         for c in range(size):
@@ -305,7 +306,7 @@ def _best_double(  # type: ignore[no-untyped-def]
         for d in range(size + 1):
             value[d] = accept_loss[row + d] if d <= c2 else reject_loss[row + d]
         for n in range(size - 1, 0, -1):
-            row = n * (n + 1) // 2
+            row = row_start(n)
             for d in range(n + 1):
                 p = prob_defective[row + d]
                 value[d] = p * value[d + 1] + (1.0 - p) * value[d]
@@ -346,7 +347,7 @@ def _line_costs(  # type: ignore[no-untyped-def]
         reach[0] = 1.0
         low, high, cost = 0, 0, 0.0
         for n in range(max_samples + 1):
-            row = n * (n + 1) // 2
+            row = row_start(n)
             # As SprtLines has it: a line within 1e-9 of a whole number passes through it.
             accept = max(math.floor(slope * n - accept_intercept + 1e-9), -1)
             reject = math.ceil(slope * n + reject_intercept - 1e-9)

@@ -29,6 +29,7 @@ import numpy as np
 from numba import njit
 
 from qc_gym.core.kernel import bind
+from qc_gym.core.lattice import row_start
 from qc_gym.core.noise import beta_variate, uniform
 
 NODES = 3
@@ -230,8 +231,8 @@ def identify(scenario, state, outcome):
     """
     row = np.int64(0)
     for k in range(NODES):
-        size = (scenario.max_samples[k] + 1) * (scenario.max_samples[k] + 2) // 2
-        row = row * size + state.n[k] * (state.n[k] + 1) // 2 + state.d[k]
+        size = row_start(scenario.max_samples[k] + 1)
+        row = row * size + row_start(state.n[k]) + state.d[k]
     if outcome:
         row *= OUTCOMES
         if state.last_tested != NO_TEST:

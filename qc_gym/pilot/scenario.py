@@ -14,6 +14,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from qc_gym.assembly.scenario import AssemblyScenario, Node
 from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
+from qc_gym.core.lattice import row_start
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.pilot.dynamics import KERNEL, NODES, SCENARIO
@@ -238,7 +239,7 @@ class PilotRunScenario(Scenario):
     @property
     def num_states(self) -> int:
         """Number of combinations of counts, ∏ (n + 1)(n + 2) / 2."""
-        return math.prod((n + 1) * (n + 2) // 2 for n in (x.max_samples for x in self.in_order))
+        return math.prod(row_start(n + 1) for n in (x.max_samples for x in self.in_order))
 
     @property
     def kernel(self) -> Kernel:

@@ -14,6 +14,7 @@ from numba import njit
 
 from qc_gym.core.inspection import judged, log_passed
 from qc_gym.core.kernel import bind
+from qc_gym.core.lattice import row_start
 from qc_gym.core.noise import beta_variate, binomial_variate, uniform
 from qc_gym.sampling.special import beta_binomial_tail, log_beta, log_choose, upper_beta_tail
 
@@ -206,7 +207,7 @@ def identify(scenario, state, outcome):
     With belief observations the row of (n, d) on the triangle, 0, 1, 2, …; with outcome
     observations the last result splits it.
     """
-    row = state.n * (state.n + 1) // 2 + state.d
+    row = row_start(state.n) + state.d
     return row * 3 + state.last_result if outcome else row
 
 

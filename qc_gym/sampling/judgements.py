@@ -21,6 +21,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from qc_gym.core.lattice import row_start
+
 UNSEEN = 1e-290
 """Counts less likely than this take what is known at the nearest ones: their own may have underflowed."""
 
@@ -101,11 +103,11 @@ def judged_lattice(weights):  # type: ignore[no-untyped-def]
     the chances are 0: nothing is inspected after it.
     """
     m, most = weights.shape[0], weights.shape[1] - 1
-    size = (most + 1) * (most + 2) // 2
+    size = row_start(most + 1)
     known, chances = np.empty((m - 1, size)), np.zeros(size)
     read_row(weights, most, known[:, size - most - 1 :])
     for n in range(most - 1, -1, -1):
-        start = n * (n + 1) // 2
+        start = row_start(n)
         thin_row(weights, n, chances[start : start + n + 1])
         read_row(weights, n, known[:, start : start + n + 1])
     return known, chances

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from qc_gym.core.fields import ErrorRate, Money, Rate
 from qc_gym.core.inspection import Fraction, check_errors, judged, log_passed
 from qc_gym.core.kernel import Kernel
+from qc_gym.core.lattice import row_start
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.table import Table
@@ -256,7 +257,7 @@ class SequentialSamplingScenario(Scenario):
         record["first_chance"] = self._first_chance()
         is_product = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
         if not is_product and self.max_samples <= MAX_TABULATED:
-            record["tabulated"] = (self.max_samples + 1) * (self.max_samples + 2) // 2
+            record["tabulated"] = row_start(self.max_samples + 1)
         return record
 
     def table(self) -> Table:
