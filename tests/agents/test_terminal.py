@@ -16,6 +16,7 @@ import gymnasium as gym
 import pytest
 import yaml
 from strategies import SMALL_LOT
+from terminals import running
 
 import agents.runs
 import baselines
@@ -254,20 +255,14 @@ LONG = {"env_id": ID, "algorithms": {"ppo": {"total_timesteps": 10**9}}}
 def test_an_interrupt_ends_a_bench_with_a_line(tmp_path: Path) -> None:
     config, runs = tmp_path / "long.yaml", tmp_path / "long" / "runs"
     config.write_text(yaml.safe_dump({"name": "long", "seeds": [0, 1], "problems": [LONG]}))
-    process = subprocess.Popen(
-        command("bench", str(config), "--out", str(tmp_path)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=surroundings(),
-        start_new_session=True,  # Ctrl-C goes to all processes of a terminal
-    )
-    for _ in range(1200):  # the folder is made when all is imported and the workers are started
-        if runs.exists() or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    time.sleep(3.0)
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    with running(command("bench", str(config), "--out", str(tmp_path)), surroundings()) as process:
+        for _ in range(1200):  # the folder is made when all is imported and the workers are started
+            if runs.exists() or process.poll() is not None:
+                break
+            time.sleep(0.1)
+        time.sleep(3.0)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode().splitlines() == ["qc-gym: interrupted"]
     assert not list(runs.iterdir())

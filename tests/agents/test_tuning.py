@@ -23,6 +23,7 @@ import yaml
 from optuna.trial import TrialState
 from PIL import Image
 from strategies import SMALL_LOT
+from terminals import running
 
 import agents.tuning.trials
 import baselines
@@ -508,17 +509,17 @@ def begun(path: str) -> bool:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals to a group of processes")
 def test_an_interrupt_keeps_what_is_done(files: dict[str, str]) -> None:
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "agents.cli", *words(files, "--trials", "9", "--timesteps", "1e9")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
-        start_new_session=True,
-    )
-    while process.poll() is None and not begun(files["study"]):
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)  # until no process holds the streams any more
+    command = [
+        sys.executable,
+        "-m",
+        "agents.cli",
+        *words(files, "--trials", "9", "--timesteps", "1e9"),
+    ]
+    with running(command, {**os.environ, "PYTHONPATH": path}) as process:
+        while process.poll() is None and not begun(files["study"]):
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, error = process.communicate(timeout=60)  # until no process holds the streams any more
     assert process.returncode == 130
     assert error.decode().splitlines() == ["qc-gym: interrupted"]
     (name,) = optuna.get_all_study_names(f"sqlite:///{files['study']}")
