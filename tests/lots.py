@@ -98,14 +98,16 @@ MONEY = st.floats(0.0, 10.0)
 
 
 @st.composite
-def inspectors(draw: st.DrawFn, rates: st.SearchStrategy[float]) -> dict[str, float]:
+def inspectors(
+    draw: st.DrawFn, rates: st.SearchStrategy[float], money: st.SearchStrategy[float]
+) -> dict[str, float]:
     """Draw the fields of an inspector who errs, and what a bad unit delivered costs; or none."""
     if draw(st.booleans()):
         return {}
     alarm, miss = draw(rates), draw(rates)
     if not alarm + miss < 1.0:
         alarm, miss = 0.5 * (1.0 - alarm), 0.5 * (1.0 - miss)
-    return {"false_alarm": alarm, "miss": miss, "warranty_cost": draw(MONEY)}
+    return {"false_alarm": alarm, "miss": miss, "warranty_cost": draw(money)}
 
 
 @st.composite
@@ -122,7 +124,7 @@ def small_scenarios(draw: st.DrawFn, most: int = 7) -> dict[str, Any]:
         "shift": {"kind": "table", "survival": survival},
         "inspection_cost": draw(MONEY),
         "shortage_cost": draw(MONEY),
-        **draw(inspectors(st.floats(0.0, 0.99))),
+        **draw(inspectors(st.floats(0.0, 0.99), MONEY)),
     }
 
 
@@ -131,6 +133,7 @@ def boundary_lots(draw: st.DrawFn) -> dict[str, Any]:
     """Return a scenario whose numbers often lie at what is allowed: 0, 1, one unit, no money."""
     rates = st.sampled_from([0.0, 1.0, 0.5, 1e-300, 1e-9, 1.0 - 1e-9, 1.0 - 2**-53])
     rates |= st.floats(0.0, 1.0)
+    errors = st.sampled_from([0.0, 0.5, 0.5 - 2**-53, 1e-9, 0.999999]) | st.floats(0.0, 0.99)
     money = st.sampled_from([0.0, 5e-324, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
     yields = sorted(draw(st.lists(rates, min_size=2, max_size=2, unique=True)))
     size = draw(st.integers(1, 10))
@@ -155,7 +158,7 @@ def boundary_lots(draw: st.DrawFn) -> dict[str, Any]:
         "shift": shift,
         "inspection_cost": draw(money),
         "shortage_cost": draw(money),
-        **draw(inspectors(st.sampled_from([0.0, 0.5, 1e-9, 0.999999]) | st.floats(0.0, 0.99))),
+        **draw(inspectors(errors, money | st.sampled_from([1e3, 1e12]))),
     }
     if draw(st.booleans()):
         return {**fields, "lot_size": size}

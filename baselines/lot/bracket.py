@@ -86,11 +86,12 @@ class Bracket:
         """Bounds (lower, upper) on the least expected cost of the whole lot, in money.
 
         Rounded outward: each unit adds some ten operations on costs, all positive and at most what
-        losing the demand costs, so that errors add up to that many roundings of this sum.
+        losing the demand and delivering every unit out of control cost, so that errors add up to that
+        many roundings of this sum.
         """
         lot = self.lot
         lower, upper = self.computed
-        at_stake = lot.shortage_cost * lot.demand
+        at_stake = lot.shortage_cost * lot.demand + lot.size * lot.missed_out
         if lower == upper == 0.0 and not 0.0 < at_stake < _RELATIVE:
             return 0.0, 0.0
         slack = 16.0 * sys.float_info.epsilon * (lot.size + 1) * at_stake + sys.float_info.min
@@ -136,7 +137,9 @@ def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     """Return bounds on the least cost of inspecting a lot, at most ``relative_width`` of it apart.
 
     Where that cost is less than a ten-thousandth of what losing the whole demand costs, the
-    width is measured by the latter: sums of money are not known to more digits.
+    width is measured by the latter: sums of money are not known to more digits. Nor is it asked to be
+    less than what units out of control cost where beliefs are not told apart any more, which matters
+    where one delivered costs some 1e5 times what one short does.
 
     Raises
     ------
@@ -160,7 +163,7 @@ def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
         found = Bracket(lot, Points(*_solve(lot, low, high, weights * tolerance)))
         lower, upper = found.computed
         wanted = relative_width * max(lower, _LEAST_SHARE * lot.shortage_cost * lot.demand)
-        wanted = max(wanted, sys.float_info.min)
+        wanted = max(wanted, _NARROW * lot.size * lot.missed_out, sys.float_info.min)
         if upper - lower <= wanted:
             return found
         # No narrower than before: the next point is far below the tolerance.

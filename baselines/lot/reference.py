@@ -94,15 +94,20 @@ def lemma_1(scenario: InspectOrStopScenario) -> float:
     Where s θ(b) ≥ c(b), with the judged yield θ and the cost c of inspecting a unit, what its delivery
     costs if it is nonconforming included: both are linear in the belief b, the first rises and the second
     falls.
-    Infinite where nothing is lost by a shortage.
+    Infinite where no belief is enough: where nothing is lost by a shortage, or where the judged yields are
+    the same and do not pay for a unit.
     """
-    if scenario.shortage_cost == 0.0:
-        return np.inf
     s = scenario.shortage_cost
+    if s == 0.0:
+        return np.inf
     yield_in, yield_out = scenario.judged_yields
     missed_in, missed_out = scenario.missed_costs
-    rises = (yield_in - yield_out) + (missed_out - missed_in) / s
-    return (scenario.inspection_cost / s + missed_out / s - yield_out) / rises
+    unit = max(s, missed_out)  # no quotient below overflows, whatever the money is counted in
+    wanting = scenario.inspection_cost / unit + missed_out / unit - yield_out * (s / unit)
+    rises = (yield_in - yield_out) * (s / unit) + (missed_out - missed_in) / unit
+    if rises <= 0.0:  # a result says nothing: the units are alike whatever the belief
+        return 0.0 if wanting <= 0.0 else np.inf
+    return wanting / rises
 
 
 def best_size(optimum: LotOptimum, rule: Callable[[int], NDArray[np.float64]]) -> int:

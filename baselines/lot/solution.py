@@ -188,7 +188,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
 
     @property
     def stakes(self) -> float:
-        """The money that the optimal policy moves at most, on average: the lot, and losing the demand."""
+        """The money that may be lost: the lot, the whole demand, and what all of it costs if returned."""
         scenario = self.scenario
         lot = production_cost(scenario, self.best_size)
         returned = scenario.warranty_cost * scenario.miss * scenario.demand

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lots import boundary_lots, exact_cost, parse
+from lots import boundary_lots, exact_cost, parse, small_lot
 
 import baselines
 from baselines.core.certificate import Certificate, OracleError, Simulation, rounding
@@ -95,6 +95,33 @@ WRONG_ONCE: dict[str, tuple[dict[str, Any], float | None]] = {
             "inspection_cost": 0.5,
             "shortage_cost": 4.0,
         },
+        None,
+    ),
+    # No result tells anything: its judged yields are the same number.
+    "judged alike, worth inspecting": (
+        small_lot(yield_in=0.5, yield_out=0.4, false_alarm=0.5, miss=0.5 - 2**-53),
+        # Until five of eight pass, 7.6328125 units on average, each for 1 with half a chance of 3.
+        -15.0 + 7.6328125 * (0.5 * 3.0 - 1.0),
+    ),
+    "judged alike, at the last digit": (
+        small_lot(yield_in=1.0, yield_out=1.0 - 2**-53, false_alarm=0.5, miss=0.3),
+        None,
+    ),
+    "judged alike, a warranty": (
+        small_lot(yield_in=1e-300, yield_out=0.0, false_alarm=0.5, miss=0.3, warranty_cost=1.0),
+        -15.0,  # each unit costs 1.3 and gives 0.9: nothing is inspected
+    ),
+    "a warranty for money of one smallest float": (
+        small_lot(shortage_cost=5e-324, inspection_cost=0.0, miss=0.3, warranty_cost=1.0),
+        None,
+    ),
+    "a warranty dear beyond measure": (
+        small_lot(
+            shift={"kind": "geometric", "hazard": 1e-13},
+            false_alarm=0.1,
+            miss=0.2,
+            warranty_cost=1e6,
+        ),
         None,
     ),
 }
