@@ -86,12 +86,12 @@ class Bracket:
         """Bounds (lower, upper) on the least expected cost of the whole lot, in money.
 
         Rounded outward: each unit adds some ten operations on costs, all positive and at most what
-        losing the demand and delivering every unit out of control cost, so that errors add up to that
-        many roundings of this sum.
+        losing the demand costs, and as many on the belief, so that errors add up to that many roundings
+        of this sum and of what the belief decides.
         """
         lot = self.lot
         lower, upper = self.computed
-        at_stake = lot.shortage_cost * lot.demand + lot.size * lot.missed_out
+        at_stake = lot.shortage_cost * lot.demand + _steepness(lot)
         if lower == upper == 0.0 and not 0.0 < at_stake < _RELATIVE:
             return 0.0, 0.0
         slack = 16.0 * sys.float_info.epsilon * (lot.size + 1) * at_stake + sys.float_info.min
@@ -137,9 +137,9 @@ def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     """Return bounds on the least cost of inspecting a lot, at most ``relative_width`` of it apart.
 
     Where that cost is less than a ten-thousandth of what losing the whole demand costs, the
-    width is measured by the latter: sums of money are not known to more digits. Nor is it asked to be
-    less than what units out of control cost where beliefs are not told apart any more, which matters
-    where one delivered costs some 1e5 times what one short does.
+    width is measured by the latter: sums of money are not known to more digits. Where it cannot be
+    made less by more points, it may be what units out of control cost at beliefs that are not told
+    apart: so it can be where one delivered costs some 1e5 times what one short does.
 
     Raises
     ------
@@ -158,18 +158,31 @@ def find_bracket(lot: Lot, relative_width: float = RELATIVE_WIDTH) -> Bracket:
     # the probability of coming there, at most that of coming there when every unit is inspected.
     weights = np.maximum(chance, _RAREST) ** (-2.0 / 3.0)
     tolerance = 1e-3 * lot.shortage_cost * max(lot.demand, 1) / max(lot.size, 1)
+    blurred = _NARROW * _steepness(lot)
     before = np.inf
     for _ in range(_ROUNDS):
         found = Bracket(lot, Points(*_solve(lot, low, high, weights * tolerance)))
         lower, upper = found.computed
         wanted = relative_width * max(lower, _LEAST_SHARE * lot.shortage_cost * lot.demand)
-        wanted = max(wanted, _NARROW * lot.size * lot.missed_out, sys.float_info.min)
-        if upper - lower <= wanted:
+        wanted = max(wanted, sys.float_info.min)
+        if upper - lower <= wanted or before <= upper - lower <= blurred:
             return found
         # No narrower than before: the next point is far below the tolerance.
         most = 0.5 if upper - lower < before else 0.02
         tolerance, before = tolerance * min(most, 0.7 * wanted / (upper - lower)), upper - lower
     raise BracketError(f"the bounds {lower!r} and {upper!r} do not come {relative_width!r} close")
+
+
+def _steepness(lot: Lot) -> float:
+    """Return how fast, at most, what returns cost changes with the belief, in money.
+
+    V is concave and between 0 and what losing the demand costs: at a belief b its slope is no more
+    than that over 1 − b, and no belief exceeds the largest chance of staying in control.
+    """
+    returns = lot.size * lot.missed_out
+    least = 1.0 - float(lot.stay.max(initial=0.0))  # P(out of control)
+    lost = lot.shortage_cost * lot.demand
+    return min(returns, lost / least) if least > 0.0 else returns
 
 
 @njit(cache=True, error_model="numpy")
