@@ -38,6 +38,8 @@ def scenario_dtype(size: int) -> np.dtype[np.void]:
         [
             ("parent", np.int64, size),  # −1 at the root
             ("first", np.int64, size),  # first node of the subtree; the node itself for a part
+            ("child", np.int64, size),  # first child; −1 for a part
+            ("sibling", np.int64, size),  # next child of the same assembly; −1 for the last
             ("defect_rate", np.float64, size),
             ("make_cost", np.float64, size),  # of buying a part, of assembling
             ("inspection_cost", np.float64, size),
@@ -98,6 +100,7 @@ def reset(scenario, state, noise):
     scrap(scenario, state, len(state.status) - 1)
     for i in range(len(state.status)):
         state.is_bad[i] = 0
+    state.asked = 0
     state.is_first = True
     state.last_result = NO_RESULT
     advance(scenario, state, noise)
@@ -155,7 +158,7 @@ def answer(scenario, state, action, is_bad, noise):
 @njit(error_model="numpy")
 def advance(scenario, state, noise):
     """Go to the next question, making what is to be made before it. Return what that costs."""
-    i = 0
+    i = scenario.first[state.asked]  # an answer changes nothing to the left of it
     while state.status[i] == USED or state.status[i] == GOOD:
         i += 1
     state.asked = i
@@ -163,13 +166,16 @@ def advance(scenario, state, noise):
         return 0.0
     state.status[i] = WAITING
     state.is_bad[i] = np.int8(uniform(noise) < scenario.defect_rate[i])
-    all_good = children_good(scenario, state, i)
+    all_good = 1.0
+    if scenario.child[i] >= 0:
+        all_good = children_good(scenario, state, i)
+        j = scenario.child[i]
+        while j >= 0:
+            state.is_bad[i] |= state.is_bad[j]
+            j = scenario.sibling[j]
     state.prior_bad[i] = 1.0 - (1.0 - scenario.defect_rate[i]) * all_good
     if scenario.parent[i] >= 0:
         state.entered[i] = state.sets[scenario.parent[i]]
-    for j in range(scenario.first[i], i):
-        if scenario.parent[j] == i:
-            state.is_bad[i] |= state.is_bad[j]
     return scenario.make_cost[i]
 
 
@@ -192,9 +198,11 @@ def newcomers_good(scenario, state, i, rank):
     By what each is without the failures. With ``rank`` the number of sets: those in none.
     """
     good = 1.0
-    for j in range(scenario.first[i], i):
-        if scenario.parent[j] == i and state.entered[j] == rank and is_unverified(state, j):
+    j = scenario.child[i]
+    while j >= 0:
+        if state.entered[j] == rank and is_unverified(state, j):
             good *= 1.0 - state.prior_bad[j]
+        j = scenario.sibling[j]
     return good
 
 
@@ -220,6 +228,8 @@ def children_good(scenario, state, i):
     With one set of k failures and g = P(all good) without them: g q^k / (g q^k + 1 − g).
     """
     sets = state.sets[i]
+    if sets == 0:
+        return newcomers_good(scenario, state, i, 0)
     total, good = evidence(scenario, state, i, sets)
     return good / total * newcomers_good(scenario, state, i, sets)
 
@@ -228,8 +238,8 @@ def children_good(scenario, state, i):
 def growth(scenario, state, i):
     """Return the ratio by which the failures of what item i was built into make it likelier bad."""
     parent = scenario.parent[i]
-    if parent < 0:
-        return 1.0
+    if parent < 0 or state.entered[i] == state.sets[parent]:
+        return 1.0  # it was in none of the failures
     if_bad, _ = evidence(scenario, state, parent, state.entered[i])
     total, _ = evidence(scenario, state, parent, state.sets[parent])
     return if_bad / total
@@ -282,9 +292,10 @@ def find_bad(scenario, state, i):
         # The failures that it was in are explained: the siblings go back to what they were.
         sets = state.entered[i]
         state.sets[parent] = sets
-        for j in range(scenario.first[parent], parent):
-            if scenario.parent[j] == parent:
-                state.entered[j] = min(state.entered[j], sets)
+        j = scenario.child[parent]
+        while j >= 0:
+            state.entered[j] = min(state.entered[j], sets)
+            j = scenario.sibling[j]
         forget_if_explained(state, parent)
     if scenario.first[i] == i:
         scrap(scenario, state, i)
@@ -294,15 +305,9 @@ def find_bad(scenario, state, i):
     state.recovered[i] = 0
     state.status[i] = BAD
     state.failures[i] += 1
-    for j in range(scenario.first[i], i):
-        if (
-            scenario.parent[j] == i
-            and state.entered[j] == state.sets[i]
-            and is_unverified(state, j)
-        ):
-            state.sets[i] += 1
-            state.likelihood[i, state.sets[i] - 1] = likelihood_of(state, i, state.sets[i] - 1)
-            break
+    if holds_set(scenario, state, i, state.sets[i]):
+        state.sets[i] += 1
+        state.likelihood[i, state.sets[i] - 1] = likelihood_of(state, i, state.sets[i] - 1)
     if state.sets[i] > 0:
         last = state.sets[i] - 1
         state.likelihood[i, last] = rounded(state.likelihood[i, last] * scenario.defect_rate[i])
@@ -328,22 +333,30 @@ def leave_sets(scenario, state, i):
     parent, entered = scenario.parent[i], state.entered[i]
     if parent < 0 or entered == state.sets[parent]:
         return
-    for j in range(scenario.first[parent], parent):
-        if (
-            j != i
-            and scenario.parent[j] == parent
-            and state.entered[j] == entered
-            and is_unverified(state, j)
-        ):
-            return
+    state.entered[i] = state.sets[parent]
+    if holds_set(scenario, state, parent, entered):
+        return
     scale = state.likelihood[parent, 0] if entered == 0 else 1.0
     for rank in range(max(entered, 1), state.sets[parent]):
         state.likelihood[parent, rank - 1] = rounded(state.likelihood[parent, rank] / scale)
     state.sets[parent] -= 1
-    for j in range(scenario.first[parent], parent):
-        if scenario.parent[j] == parent and state.entered[j] > entered:
+    j = scenario.child[parent]
+    while j >= 0:
+        if state.entered[j] > entered:
             state.entered[j] -= 1
+        j = scenario.sibling[j]
     forget_if_explained(state, parent)
+
+
+@njit(error_model="numpy")
+def holds_set(scenario, state, i, rank):
+    """Return whether an unverified child of i is in set ``rank`` + 1 but not before."""
+    j = scenario.child[i]
+    while j >= 0:
+        if state.entered[j] == rank and is_unverified(state, j):
+            return True
+        j = scenario.sibling[j]
+    return False
 
 
 @njit(error_model="numpy")
@@ -364,10 +377,12 @@ def rounded(likelihood):
 def dismantle(scenario, state, i):
     """Take assembly i apart: what is not known to be good in it is asked about again."""
     state.status[i] = ABSENT
-    for j in range(scenario.first[i], i):
-        if scenario.parent[j] == i and state.status[j] == USED:
+    j = scenario.child[i]
+    while j >= 0:
+        if state.status[j] == USED:
             state.status[j] = WAITING
             state.recovered[j] = 1
+        j = scenario.sibling[j]
 
 
 @njit(error_model="numpy")
@@ -392,12 +407,23 @@ def observe_belief(scenario, state, out):
     not in, and 1 − the likelihood of each of its own.
     """
     size = len(state.status)
+    any_sets = 0
     for i in range(size):
-        out[NODE_FEATURES * i] = state.status[i] == WAITING or state.status[i] == USED
-        out[NODE_FEATURES * i + 1] = state.status[i] == GOOD
-        out[NODE_FEATURES * i + 2] = state.failures[i] / (scenario.max_blind_failures + 1)
-        out[NODE_FEATURES * i + 3] = prob_bad(scenario, state, i)
-        out[NODE_FEATURES * i + 4] = i == state.asked
+        any_sets |= state.sets[i]
+    for i in range(size):
+        # Bit by bit and not "or": what is asked in turn is guessed wrong by the processor too often.
+        status = state.status[i]
+        out[NODE_FEATURES * i] = 1.0 if (status == WAITING) | (status == USED) else 0.0
+        out[NODE_FEATURES * i + 1] = 1.0 if status == GOOD else 0.0
+        out[NODE_FEATURES * i + 2] = 0.0
+        out[NODE_FEATURES * i + 3] = 1.0 if status == BAD else state.prior_bad[i]
+        out[NODE_FEATURES * i + 4] = 0.0
+    out[NODE_FEATURES * state.asked + 4] = 1.0
+    if any_sets != 0:
+        for i in range(size):
+            failures = state.failures[i] / (scenario.max_blind_failures + 1)
+            out[NODE_FEATURES * i + 2] = failures
+            out[NODE_FEATURES * i + 3] = prob_bad(scenario, state, i)
     is_known_bad = state.status[state.asked] == BAD
     out[NODE_FEATURES * size] = state.asked == size - 1 and not is_known_bad
     out[NODE_FEATURES * size + 1] = is_known_bad

@@ -302,12 +302,15 @@ class AssemblyScenario(Scenario):
         for name in ("price", "return_loss", "max_blind_failures", "discard_recovered"):
             record[name] = getattr(self, name)
         number = {name: i for i, name in enumerate(self.order)}
-        record["parent"] = -1
+        for name in ("parent", "child", "sibling"):
+            record[name] = -1
         for name, i in number.items():
             item = self.tree[name]
             children = [number[child] for child in item.children]
             record["first"][0, i] = min((record["first"][0, j] for j in children), default=i)
             record["parent"][0, children] = i
+            record["child"][0, i] = children[0] if children else -1
+            record["sibling"][0, children[:-1]] = children[1:]
             record["defect_rate"][0, i] = item.defect_rate
             record["make_cost"][0, i] = item.make_cost
             record["inspection_cost"][0, i] = item.inspection_cost
