@@ -6,7 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from strategies import SMALL_LOT
-from stub_policies import Remembering
+from stub_policies import Remembering, always
 
 import baselines
 import baselines.sampling
@@ -171,7 +171,7 @@ def test_regret_maps_add_up_to_the_regret(observation: str) -> None:
     solution = baselines.solve(env)
     references = baselines.reference_policies(env)
     # A policy of outcomes that needs no memory: it always does the same.
-    policies = {"constant": Accepting(), **({} if observation == "outcome" else references)}
+    policies = {"constant": always(ACCEPT), **({} if observation == "outcome" else references)}
     players = {name: Player(policy, 3) for name, policy in policies.items()}
     for name, policy in solution.tables(players).items():
         plane = regret_plane(solution, policy)
@@ -181,19 +181,6 @@ def test_regret_maps_add_up_to_the_regret(observation: str) -> None:
         assert np.all(plane[d > n] == 0)
     figure = baselines.figures(env, policies)["regret_maps"]
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
-    shown = baselines.score(env, Accepting()).regret
+    shown = baselines.score(env, always(ACCEPT)).regret
     assert titles[0] == f"constant: regret {shown:.4f}"
     assert len(titles) == len(policies)
-
-
-class Accepting:
-    """Accepts at once."""
-
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = True,
-    ) -> tuple[Any, Any]:
-        return np.full(len(observation), ACCEPT), None

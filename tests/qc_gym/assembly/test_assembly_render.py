@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from stub_policies import always
 
 from qc_gym.assembly import render
 from qc_gym.assembly.env import AssemblyEnv, AssemblyVectorEnv
@@ -22,21 +22,6 @@ INSPECT = DISMANTLE = 1
 PRESETS = ["cumcm-1", "cumcm-8part", "gearbox", "single-part"]  # one of each size
 ABSENT, UNVERIFIED = (255, 255, 255), (251, 238, 184)
 GOOD, BAD = (201, 224, 240), (248, 215, 193)
-
-
-class Always:
-    """A policy that always gives the same answer; keeps what it was asked about."""
-
-    def __init__(self, action: int) -> None:
-        self.action = action
-        self.asked: list[NDArray[np.float32]] = []
-
-    def predict(
-        self, observations: NDArray[np.float32], deterministic: bool = False
-    ) -> tuple[NDArray[np.int64], None]:
-        assert deterministic
-        self.asked.append(observations)
-        return np.full(len(observations), self.action), None
 
 
 def playing(scenario: Any = None, mode: str = "rgb_array", **options: Any) -> AssemblyEnv:
@@ -138,7 +123,7 @@ def test_a_policy_is_shown_and_taken_away_again() -> None:
     env = playing()
     plain = env.render()
     pictures = []
-    for policy in (Always(USE), Always(INSPECT)):
+    for policy in (always(USE), always(INSPECT)):
         env.show_policy(policy)
         pictures.append(env.render())
         assert env.observation_space.contains(policy.asked[0][0])
@@ -150,19 +135,19 @@ def test_a_policy_is_shown_and_taken_away_again() -> None:
 def test_what_the_policy_answers_is_told() -> None:
     env = playing(mode="ansi")
     assert "policy" not in env.render()
-    env.show_policy(Always(1))
+    env.show_policy(always(1))
     for action, is_bad, word in ((USE, False, "inspect"), (USE, False, "inspect")):
         assert env.render().endswith(f"policy: {word}")
         answer(env, action, is_bad)
     answer(env, SHIP, is_bad=True)
     assert env.render().endswith("policy: dismantle")
-    env.show_policy(Always(0))
+    env.show_policy(always(0))
     assert env.render().endswith("policy: scrap")
 
 
 def test_an_answer_that_is_not_allowed_is_told_as_what_it_does() -> None:
     env = playing({**AssemblyScenario.presets["cumcm-1"], "max_blind_failures": 0}, "ansi")
-    env.show_policy(Always(DISMANTLE))
+    env.show_policy(always(DISMANTLE))
     for _ in range(2):
         answer(env, USE)
     answer(env, SHIP, is_bad=True)
@@ -173,7 +158,7 @@ def test_an_answer_that_is_not_allowed_is_told_as_what_it_does() -> None:
 
 
 def test_a_policy_is_not_asked_about_outcomes_or_after_the_end() -> None:
-    policy = Always(1)
+    policy = always(1)
     env = playing(observation="outcome")
     env.show_policy(policy)
     env.render()
@@ -186,7 +171,7 @@ def test_a_policy_is_not_asked_about_outcomes_or_after_the_end() -> None:
 
 
 def test_a_policy_sees_the_features_of_a_range() -> None:
-    policy = Always(1)
+    policy = always(1)
     env = playing({**AssemblyScenario.presets["cumcm-1"], "return_loss": {"low": 1, "high": 9}})
     env.show_policy(policy)
     env.render()

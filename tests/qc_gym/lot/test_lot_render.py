@@ -5,14 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from stub_policies import RulePolicy, always
 
 from qc_gym.core.env import QCEnv
 from qc_gym.lot import render
@@ -34,27 +34,9 @@ WAITING, UNKNOWN, NOT_PRODUCED, INK = (
     (26, 26, 26),
 )
 
-Rule = Callable[[NDArray[np.float32]], NDArray[Any]]
 
-
-class Policy:
-    """A rule as stable-baselines3's ``predict``; keeps the observations it was asked about."""
-
-    def __init__(self, rule: Rule, memory: Any = None) -> None:
-        self.rule = rule
-        self.memory = memory
-        self.asked: list[NDArray[np.float32]] = []
-
-    def predict(
-        self, observations: NDArray[np.float32], deterministic: bool = False
-    ) -> tuple[NDArray[np.int64], Any]:
-        assert deterministic
-        self.asked.append(observations)
-        return self.rule(observations).astype(np.int64), self.memory
-
-
-def stops_below(belief: float) -> Policy:
-    return Policy(lambda observations: observations[:, 2] >= belief)
+def stops_below(belief: float) -> RulePolicy:
+    return RulePolicy(lambda observations: observations[:, 2] >= belief)
 
 
 def playing(scenario: Any = None, mode: str = "rgb_array", **options: Any) -> InspectOrStopEnv:
@@ -195,7 +177,7 @@ def test_the_threshold_is_where_the_policy_stops() -> None:
     places = (1.3, 0.02), (2.3, 0.02), (3.3, 0.02), (5.3, 0.02), (3.3, 0.003), (1.3, 0.2)
     assert pixels(env, *places) == [WHITE] * 6
     # 0.05 before the first two units, 0.005 from then on: n / 30 is in the observation.
-    env.show_policy(Policy(lambda o: o[:, 2] >= np.where(o[:, 0] < 1.5 / 30, 0.05, 0.005)))
+    env.show_policy(RulePolicy(lambda o: o[:, 2] >= np.where(o[:, 0] < 1.5 / 30, 0.05, 0.005)))
     assert pixels(env, *places) == [TINT, TINT, WHITE, WHITE, TINT, WHITE]
     env.show_policy(None)
     assert pixels(env, *places) == [WHITE] * 6
@@ -215,7 +197,7 @@ def test_thresholds_are_found_to_a_twentieth_of_a_decade(belief: float) -> None:
 def test_policies_that_always_do_the_same() -> None:
     env = playing()
     for action, threshold in ((STOP, 1.0), (INSPECT, 0.0)):
-        env.show_policy(Policy(lambda o, action=action: np.full(len(o), action)))
+        env.show_policy(always(action))
         assert env._moment()[-1].tolist() == [threshold]
         assert env.render().shape == (480, 800, 3)
 
@@ -223,13 +205,13 @@ def test_policies_that_always_do_the_same() -> None:
 @pytest.mark.parametrize(
     "policy",
     [
-        Policy(lambda o: o[:, 2] < 0.5),  # inspects what it should not
-        Policy(lambda o: (o[:, 2] > 0.2) & (o[:, 2] < 0.8)),
-        Policy(lambda o: o[:, 2] > 0.2, memory="has one"),
+        RulePolicy(lambda o: o[:, 2] < 0.5),  # inspects what it should not
+        RulePolicy(lambda o: (o[:, 2] > 0.2) & (o[:, 2] < 0.8)),
+        RulePolicy(lambda o: o[:, 2] > 0.2, memory="has one"),
     ],
     ids=["reversed", "in the middle", "memory"],
 )
-def test_no_threshold_is_drawn_of_a_policy_that_has_none(policy: Policy) -> None:
+def test_no_threshold_is_drawn_of_a_policy_that_has_none(policy: RulePolicy) -> None:
     env = playing()
     env.step(INSPECT)
     env.show_policy(policy)
@@ -261,7 +243,7 @@ def test_the_policys_answer_is_told() -> None:
     env = playing(SIZING, "ansi")
     assert "policy: " not in env.render()
     # Produces up to three units; units left / 60, whether producing.
-    env.show_policy(Policy(lambda o: np.where(o[:, 4] == 1, o[:, 3] < 2.5 / 60, o[:, 2] > 0.5)))
+    env.show_policy(RulePolicy(lambda o: np.where(o[:, 4] == 1, o[:, 3] < 2.5 / 60, o[:, 2] > 0.5)))
     for _ in range(3):
         assert env.render().endswith("policy: produce")
         env.step(PRODUCE)
@@ -276,7 +258,7 @@ def test_the_policys_answer_is_told() -> None:
 
 def test_an_answer_that_is_not_allowed_is_told_as_what_it_does() -> None:
     env = playing({**SIZING, "max_lot_size": 1}, "ansi")
-    env.show_policy(Policy(lambda o: np.ones(len(o))))
+    env.show_policy(RulePolicy(lambda o: np.ones(len(o))))
     assert env.render().endswith("policy: produce")
     env.step(PRODUCE)
     assert env.render().endswith("policy: end production")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -15,6 +15,7 @@ from gymnasium.wrappers import RenderCollection
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from stub_policies import RulePolicy, always
 
 import qc_gym  # noqa: F401  registers the environments
 from qc_gym.sampling import render
@@ -32,27 +33,6 @@ SMALL: dict[str, Any] = {
     "max_samples": 40,
 }
 TINTS = {INSPECT: (241, 241, 238), ACCEPT: (201, 224, 240), REJECT: (248, 215, 193)}
-
-Rule = Callable[[NDArray[np.float32]], NDArray[np.int64]]
-
-
-class Policy:
-    """A rule as stable-baselines3's ``predict``; keeps the observations it was asked about."""
-
-    def __init__(self, rule: Rule) -> None:
-        self.rule = rule
-        self.asked = np.empty((0, 0), np.float32)
-
-    def predict(
-        self, observations: NDArray[np.float32], deterministic: bool = False
-    ) -> tuple[NDArray[np.int64], None]:
-        assert deterministic
-        self.asked = observations
-        return self.rule(observations), None
-
-
-def always(action: int) -> Policy:
-    return Policy(lambda observations: np.full(len(observations), action))
 
 
 def playing(
@@ -167,7 +147,7 @@ def test_regions_are_where_the_policy_decides() -> None:
         return np.where(n >= 30, ACCEPT, np.where(d >= 8, REJECT, INSPECT))
 
     env = playing(0, scenario)
-    env.show_policy(Policy(rule))
+    env.show_policy(RulePolicy(rule))
     picture = env.render()
     assert pixel(env, picture, 29, 2) == TINTS[INSPECT]
     assert pixel(env, picture, 31, 3) == TINTS[ACCEPT]
@@ -190,10 +170,11 @@ def test_a_policy_is_asked_observations_of_the_space_and_not_too_many() -> None:
     policy = always(ACCEPT)
     env.show_policy(policy)
     env.render()
-    assert 1000 < len(policy.asked) < 30_000
-    assert env.observation_space.shape == policy.asked.shape[1:]
-    assert all(env.observation_space.contains(one) for one in policy.asked[::97])
-    assert policy.asked[:, 0].max() == 1.0
+    (asked,) = policy.asked
+    assert 1000 < len(asked) < 30_000
+    assert env.observation_space.shape == asked.shape[1:]
+    assert all(env.observation_space.contains(one) for one in asked[::97])
+    assert asked[:, 0].max() == 1.0
 
 
 def test_outcomes_have_no_regions() -> None:
