@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 MINUTES ?= 20
 
-.PHONY: bench smoke test fuzz lint format clean
+.PHONY: bench smoke test test-cluster fuzz lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -15,6 +15,11 @@ smoke: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
+
+# Sweeps on a Ray cluster of several nodes on this machine; ray is an extra that nothing else needs.
+test-cluster: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'ray>=2.50'
+	$(BIN)/python -m pytest -o addopts="--import-mode=importlib" tests/cluster
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
 import baselines
-from agents.files import write_whole
 from agents.tables import format_csv
 from baselines import Score
 
@@ -99,6 +97,6 @@ class ExactRegret(BaseCallback):
         return score
 
 
-def write_curve(rows: list[dict[str, float]], path: str | Path) -> None:
-    """Write a learning curve as CSV, whole or not at all."""
-    write_whole(path, format_csv(rows, COLUMNS))
+def curve_csv(rows: list[dict[str, float]]) -> str:
+    """Return a learning curve as CSV."""
+    return format_csv(rows, COLUMNS)

@@ -91,11 +91,15 @@ def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[s
         ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario`` and ``observation`` of the
         training.
     """
-    folder = Path(folder)
+    for name, content in policy_files(model, description).items():
+        write_whole(Path(folder) / name, content)
+
+
+def policy_files(model: BaseAlgorithm, description: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return what :func:`save_policy` writes, by name of the file."""
     tensors = {name: tensor.contiguous() for name, tensor in model.policy.state_dict().items()}
-    write_whole(folder / WEIGHTS, save(tensors))
-    content = {"format": _FORMAT, **description}
-    write_whole(folder / DESCRIPTION, json.dumps(content, indent=2) + "\n")
+    content = json.dumps({"format": _FORMAT, **description}, indent=2) + "\n"
+    return {WEIGHTS: save(tensors), DESCRIPTION: content.encode()}
 
 
 def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:

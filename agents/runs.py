@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Container, Iterable, Mapping
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
-from multiprocessing.managers import SyncManager
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 import baselines
-from agents.callbacks import ExactRegret, write_curve
+from agents.callbacks import ExactRegret, curve_csv
+from agents.engines import ONE_PROCESS, Engine, tell_end
 from agents.experiment import Run, code_version, make_env
-from agents.files import sha256, write_whole
-from agents.policies import DESCRIPTION, WEIGHTS, save_policy
+from agents.files import sha256
+from agents.policies import DESCRIPTION, WEIGHTS, policy_files
 from agents.training import torch_threads, train
 from baselines import Score
 from qc_gym.core.env import QCEnv
@@ -42,7 +35,7 @@ def carry_out(
     runs: Iterable[Run],
     folder: str | Path,
     *,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     fresh: bool = False,
     replay: bool = False,
     found: Callable[[str], None] = lambda name: None,
@@ -64,8 +57,9 @@ def carry_out(
         What to train; see :attr:`agents.experiment.Experiment.runs`.
     folder
         Where the folders of the runs go; made if missing.
-    workers
-        Trainings that run at the same time, each in a process of its own.
+    engine
+        Where they are trained. A training that is broken off goes on only in a process of this machine:
+        elsewhere it begins again.
     fresh
         Whether to train those again whose folder is there.
     replay
@@ -89,29 +83,29 @@ def carry_out(
     folder.mkdir(parents=True, exist_ok=True)
     failures: dict[str, str] = {}
 
-    def end(name: str, future: Future[dict[str, Any]]) -> None:
+    def end(run: Run, future: Future[Files]) -> None:
         error = future.exception()
         if error is None:
-            finished(name, future.result())
+            finished(run.name, write_run(future.result(), run, folder))
         else:
-            failures[name] = f"{type(error).__name__}: {error}"
-            failed(name, failures[name])
+            failures[run.name] = f"{type(error).__name__}: {error}"
+            failed(run.name, failures[run.name])
 
     _clear(folder, {run.name for run in runs}, fresh)
     waiting: deque[Run] = deque()
     for run in runs:
         if not fresh and is_whole(folder / run.name):
-            _checkpoint_of(run, folder).unlink(missing_ok=True)
+            checkpoint_of(run, folder).unlink(missing_ok=True)
             found(run.name)
         else:
             waiting.append(run)
     suspects: deque[Run] = deque()
     while waiting:
-        suspects += _use_pool(waiting, workers, folder, replay, report, end)
+        suspects += _use(engine, waiting, folder, replay, report, end)
     # A worker that is ended from outside (out of memory, most often) takes those beside it along:
     # each once more, now alone, so that it is seen which one cannot be carried out.
     while suspects:
-        for run in _use_pool(suspects, 1, folder, replay, report, end):
+        for run in _use(ONE_PROCESS, suspects, folder, replay, report, end):
             failures[run.name] = "its process was ended from outside, twice; out of memory?"
             failed(run.name, failures[run.name])
     return [folder / run.name for run in runs if run.name not in failures], failures
@@ -126,30 +120,32 @@ def _clear(folder: Path, names: Container[str], fresh: bool) -> None:
             checkpoint.unlink(missing_ok=True)
 
 
-def _checkpoint_of(run: Run, folder: Path) -> Path:
+def checkpoint_of(run: Run, folder: Path) -> Path:
+    """Return the file that holds the state of a training whose run goes into ``folder``."""
     return folder / f"{_CHECKPOINT}{run.name}.npz"
 
 
-def _use_pool(
+def _use(
+    engine: Engine,
     waiting: deque[Run],
-    workers: int,
     folder: Path,
     replay: bool,
     report: Callable[[str, int, float], None],
-    end: Callable[[str, Future[dict[str, Any]]], None],
+    end: Callable[[Run, Future[Files]], None],
 ) -> list[Run]:
     """Carry out runs from the front until none waits or a worker died; return those then lost."""
-    running: dict[str, tuple[Run, Future[dict[str, Any]]]] = {}
+    running: dict[str, tuple[Run, Future[Files]]] = {}
     lost: list[Run] = []
     broken = False
-    with worker_processes(workers) as (submit, manager):
+    with engine() as workers:
         # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
-        messages = manager.Queue()
+        messages = workers.queue()
         while True:
             # Never more than there are workers: what runs can then be told from what waits.
-            while waiting and not broken and len(running) < workers:
+            while waiting and not broken and len(running) < workers.number():
+                checkpoint = checkpoint_of(waiting[0], folder) if workers.is_here else None
                 try:
-                    future = submit(train_run, waiting[0], folder, messages, replay)
+                    future = workers.submit(train_run, waiting[0], checkpoint, messages, replay)
                 except BrokenProcessPool:
                     broken = True
                     break
@@ -167,98 +163,33 @@ def _use_pool(
                 broken = True
                 lost.append(run)
             else:
-                end(run.name, future)
+                end(run, future)
 
 
-@contextmanager
-def worker_processes(
-    workers: int,
-) -> Iterator[tuple[Callable[..., Future[Any]], SyncManager]]:
-    """Give processes to submit calls to, and a manager for the queues between them and this one.
-
-    Ctrl-C is for this process alone to answer; whatever goes wrong in the block ends the others at once.
-    """
-    context = multiprocessing.get_context("spawn")
-    with _ending_children():
-        manager = SyncManager(ctx=context)
-        with _deaf_to_interrupts():
-            manager.start(end_with_parent)
-        with (
-            manager,
-            ProcessPoolExecutor(workers, context, initializer=end_with_parent) as pool,
-            # Here too: the pool would wait for the trainings that are under way.
-            _ending_children(),
-        ):
-
-            def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-                with _deaf_to_interrupts():
-                    return pool.submit(function, *arguments)
-
-            yield submit, manager
-
-
-@contextmanager
-def _ending_children() -> Iterator[None]:
-    """End the processes that are started here if anything goes wrong, and wait for none of them."""
-    others = set(multiprocessing.active_children())
-    try:
-        yield
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        raise
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Have processes that are started here ignore Ctrl-C, from their first moment on.
-
-    It goes to all processes of a terminal, and is for the parent alone to answer: one that comes
-    meanwhile waits until they are started.
-    """
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which unblocks the signal when it starts
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that started it has ended, however that came about.
-
-    A parent that is killed cannot tell its workers to end, and they would train on for hours.
-    """
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-def tell_end(messages: Any, name: str, future: Future[Any]) -> None:
-    """Put the name of what has ended into the queue of messages."""
-    if not future.cancelled():
-        messages.put(name)
+Files = dict[str, bytes]
+"""The files of a finished run by name."""
 
 
 @torch_threads(1)
-def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False) -> dict[str, Any]:
-    """Train one run, score it exactly and write its folder. Return what ``run.json`` holds.
-
-    A training that was broken off goes on from its last checkpoint, to the same agent.
+def train_run(
+    run: Run, checkpoint: Path | None = None, messages: Any = None, replay: bool = False
+) -> Files:
+    """Train one run and score it exactly. Return the files of its folder: a pure function of the run.
 
     With the run's own number of threads, so that the result does not depend on how the work was divided.
+
+    Parameters
+    ----------
+    checkpoint
+        The file in which the training keeps its state, and from which it goes on, to the same agent, if it
+        was broken off; None for no such file.
+    messages
+        A queue that is told how far it has come: (name, timesteps, normalised).
+    replay
+        See :func:`carry_out`.
     """
     env = make_env(run)
     curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
-    checkpoint = _checkpoint_of(run, folder)
     model = train(
         run.algorithm,
         run.env_id,
@@ -281,26 +212,42 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
         "score": asdict(baselines.score(env, model)),
         "seconds": curve.rows[-1]["seconds"],
     }
-    partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
-    partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
+    files = policy_files(model, policy_description(run, env))
+    return sealed({**files, CURVE: curve_csv(curve.rows).encode()}, result)
+
+
+def write_run(files: Files, run: Run, folder: Path) -> dict[str, Any]:
+    """Write the folder of a finished run into ``folder``, whole or not at all; return its result.
+
+    It replaces an earlier one of the same name. What the training could have gone on from is removed.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the error names it. The training's last state is then still there.
+    """
+    path = folder / run.name
     try:
-        save_policy(model, partial, policy_description(run, env))
-        write_curve(curve.rows, partial / CURVE)
-        seal(partial, result)
-        shutil.rmtree(folder / run.name, ignore_errors=True)
-        partial.rename(folder / run.name)
-        checkpoint.unlink(missing_ok=True)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return result
+        partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
+        try:
+            partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
+            for name, content in files.items():
+                (partial / name).write_bytes(content)
+            shutil.rmtree(path, ignore_errors=True)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    checkpoint_of(run, folder).unlink(missing_ok=True)
+    return dict(json.loads(files[RUN]))
 
 
-def seal(folder: Path, result: dict[str, Any]) -> None:
-    """Write ``run.json`` beside the other files of a run, with the digests of all."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != RUN)
-    result["files"] = {name: sha256((folder / name).read_bytes()) for name in names}
-    result["digest"] = digest(result)
-    write_whole(folder / RUN, json.dumps(result, indent=2) + "\n")
+def sealed(files: Files, result: Mapping[str, Any]) -> Files:
+    """Return the files of a run with ``run.json``: its result, and the digests of all."""
+    content = {**result, "files": {name: sha256(files[name]) for name in sorted(files)}}
+    content["digest"] = digest(content)
+    return {**files, RUN: (json.dumps(content, indent=2) + "\n").encode()}
 
 
 def digest(result: Mapping[str, Any]) -> str:
@@ -353,7 +300,7 @@ class _Messages(ExactRegret):
 
 
 def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
-    """Return what :func:`agents.save_policy` needs to know of a run."""
+    """Return what :func:`agents.policies.policy_files` needs to know of a run."""
     inner = env.unwrapped
     assert isinstance(inner, QCEnv)
     return {

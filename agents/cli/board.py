@@ -63,6 +63,7 @@ class Board:
         self._totals: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._ended: set[str] = set()
+        self._failed = 0
         self._all: Any = None
 
     def __enter__(self) -> Board:
@@ -110,6 +111,7 @@ class Board:
 
     def fail(self, name: str, message: str) -> None:
         """Show that a run failed."""
+        self._failed += 1
         self._end(name)
         self._say(f"{name}: failed: {message}", style="red")
 
@@ -134,9 +136,11 @@ class Board:
             return
         if self._done:
             self._progress.start_task(self._all)
+        running = len(self._done.keys() - self._ended)
+        counts = f"{len(self._ended)} of {len(self._totals)} runs done, {running} running"
         self._progress.update(
             self._all,
-            description=f"{len(self._ended)} of {len(self._totals)} runs done",
+            description=counts + (f", {self._failed} failed" if self._failed else ""),
             total=sum(self._totals.values()),
             completed=sum(self._done.values()),
         )

@@ -18,6 +18,8 @@ INTERRUPTED = 130
 CLOSED_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
 INSTALL = "in a clone of the project: pip install '.[{extras}]'"
+_EXTRAS = {"optuna": ("tune", "agents,tune"), "ray": ("--engine ray", "agents,cluster")}
+"""Who needs a package that is missing, and the extras that bring it, where it is not the agents."""
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -66,9 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except typer.TyperException as error:
             return _refuse(error)
         except ModuleNotFoundError as error:
-            user, extras = (
-                ("tune", "agents,tune") if error.name == "optuna" else ("agents", "agents")
-            )
+            user, extras = _EXTRAS.get(error.name or "", ("agents", "agents"))
             return _complain(f"{error}; {user} needs it: {INSTALL.format(extras=extras)}")
         except OSError as error:
             named = error.filename is not None and error.strerror is not None

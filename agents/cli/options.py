@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import gymnasium as gym
 import typer
@@ -18,6 +18,9 @@ from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.fields import set_field
 from qc_gym.core.ranges import ScenarioRange
+
+if TYPE_CHECKING:
+    from agents.engines import Engine
 
 
 def whole_number(text: str | int) -> int:
@@ -31,6 +34,31 @@ def whole_number(text: str | int) -> int:
     if not value.is_integer():
         raise ValueError(f"{text!r} is not a whole number, such as 100000 or 1e5")
     return int(value) if re.search("[.eE]", text) else int(text)
+
+
+EngineName = Annotated[
+    Literal["processes", "ray"],
+    typer.Option("--engine", help="Processes of this machine, or the CPUs of a Ray cluster."),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT", help="The Ray cluster; by default the one that this machine is in."
+    ),
+]
+
+
+def engine_of(name: str, address: str | None, workers: int) -> Engine:
+    """Return the engine that the options name; ``workers`` is the number of local processes."""
+    from agents.engines import processes
+
+    if name == "ray":
+        from agents.cluster import ANY, cluster
+
+        return cluster(ANY if address is None else address)
+    if address is not None:
+        raise ValueError(f"--address {address}: is that of a Ray cluster: --engine ray")
+    return processes(workers)
 
 
 def env_id_of(name: str) -> str:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agents.cli.options import (
+    Address,
     Algorithm,
     AsJson,
     Assignments,
+    EngineName,
     Env,
     Observation,
     ScenarioOption,
     Seed,
+    engine_of,
     env_id_of,
     read_assignments,
     scenario_source,
@@ -80,7 +83,7 @@ def train(
 ) -> None:
     """Train an agent and score it exactly."""
     from agents.cli.board import Board
-    from agents.runs import train_run
+    from agents.runs import checkpoint_of, train_run, write_run
 
     env_id = env_id_of(env)
     hyperparameters = read_assignments(hyper or [], "--hyper")
@@ -101,7 +104,8 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     with Board(console()) as board:
         board.add(run.name, run.total_timesteps)
-        result = train_run(run, out, board)
+        files = train_run(run, checkpoint_of(run, out), board)
+    result = write_run(files, run, out)
     print_table(run.name, [result["score"]])
     steps, seconds = format_steps(run.total_timesteps), format_duration(result["seconds"])
     say(f"{steps} steps in {seconds}")
@@ -140,11 +144,13 @@ def bench(
             help="Keep replay buffers in checkpoints: dqn and qrdqn, broken off, then go on as well.",
         ),
     ] = False,
+    engine: EngineName = "processes",
+    address: Address = None,
 ) -> int:
     """Run an experiment and write its report.
 
-    Started again, it trains only what is missing, and trainings that were broken off go on. The exit
-    status is 1 if runs had to be left out of the report.
+    Started again, it trains only what is missing, and trainings of this machine that were broken off go
+    on. The exit status is 1 if runs had to be left out of the report.
     """
     from agents.cli.board import Board
     from agents.experiment import read_experiment, write_manifest
@@ -154,6 +160,7 @@ def bench(
 
     experiment = read_experiment(config)
     folder = out / experiment.name
+    where = engine_of(engine, address, experiment.workers)
     with only_writer(folder):
         write_manifest(experiment, folder)
         with Board(console()) as board:
@@ -162,7 +169,7 @@ def bench(
             folders, failures = carry_out(
                 experiment.runs,
                 folder / "runs",
-                workers=experiment.workers,
+                engine=where,
                 fresh=fresh,
                 replay=replay,
                 found=board.find,

@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal
 import typer
 
 from agents.cli.options import (
+    Address,
     Algorithm,
     Assignments,
+    EngineName,
     Env,
     Observation,
     ScenarioOption,
     Seed,
+    engine_of,
     env_id_of,
     scenario_source,
     whole_number,
@@ -108,8 +111,12 @@ def tune(
     ] = None,
     workers: Annotated[
         int,
-        typer.Option(parser=_at_least_one, metavar="NUMBER", help="Trials at the same time."),
+        typer.Option(
+            parser=_at_least_one, metavar="NUMBER", help="Trials at the same time, in processes."
+        ),
     ] = 1,
+    engine: EngineName = "processes",
+    address: Address = None,
     threads: Annotated[
         int,
         typer.Option(parser=_at_least_one, metavar="NUMBER", help="Threads of torch, of each."),
@@ -167,11 +174,12 @@ def tune(
     folder = Path("results/tuning")
     study = study or folder / f"{tuning.name}.db"
     out = out or folder / f"{tuning.name}.yaml"
+    where = engine_of(engine, address, workers)
     if study == out:
         raise ValueError(f"--study {study}, --out {out}: must be two files")
     with Board(console()) as board:
         held = search(
-            tuning, study, out, board, trials=trials, seconds=time, workers=workers, seed=seed
+            tuning, study, out, board, trials=trials, seconds=time, engine=where, seed=seed
         )
     states = [trial.state.name.lower() for trial in ended(held)]
     counts = {state: states.count(state) for state in ("complete", "pruned", "fail")}

@@ -20,8 +20,8 @@ import numpy as np
 
 import baselines
 from agents.callbacks import ExactRegret
+from agents.engines import ONE_PROCESS, Engine, Workers, tell_end
 from agents.experiment import Run, make_env
-from agents.runs import tell_end, worker_processes
 from agents.training import train
 from agents.tuning.study import (
     ERROR,
@@ -91,7 +91,7 @@ def search(
     *,
     trials: int | None = None,
     seconds: float | None = None,
-    workers: int = 1,
+    engine: Engine = ONE_PROCESS,
     seed: int = 0,
 ) -> optuna.Study:
     """Search until so many trials have ended, those of earlier searches included, or time is up.
@@ -113,10 +113,10 @@ def search(
         That the study is to hold in the end, whether completed, pruned or failed.
     seconds
         After which no trial is begun any more.
-    workers
-        Trials that run at the same time, each in a process of its own.
+    engine
+        Where trials are carried out, as many at the same time as it has workers.
     seed
-        Of the sampler. With one worker the same seed makes the same search, broken off or not.
+        Of the sampler. One trial at a time, the same seed makes the same search, broken off or not.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def search(
     """
     study = open_study(tuning, path)
     with naming(path):
-        one = _Search(tuning, study, Path(out), progress, trials, seconds, workers, seed)
+        one = _Search(tuning, study, Path(out), progress, trials, seconds, engine, seed)
         try:
             while one.may_begin():
                 one.use_pool()
@@ -146,7 +146,7 @@ class _Search:
         progress: Progress,
         trials: int | None,
         seconds: float | None,
-        workers: int,
+        engine: Engine,
         seed: int,
     ) -> None:
         self._tuning = tuning
@@ -155,7 +155,7 @@ class _Search:
         self._progress = progress
         self._most = math.inf if trials is None else trials
         self._until = math.inf if seconds is None else time.monotonic() + seconds
-        self._workers = workers
+        self._engine = engine
         self._seed = seed
         self._running: dict[int, _Trial] = {}
         self._beat = time.monotonic()
@@ -169,12 +169,12 @@ class _Search:
     def use_pool(self) -> None:
         """Carry out trials until none is to be begun, or a worker died and all have ended."""
         broken = False
-        with worker_processes(self._workers) as (submit, manager):
-            messages = manager.Queue()
+        with self._engine() as workers:
+            messages = workers.queue()
             while True:
                 with _holding_interrupts():
-                    while not broken and len(self._running) < self._workers and self.may_begin():
-                        broken = not self._begin(submit, messages, manager.Queue)
+                    while not broken and self._may_begin_now(workers):
+                        broken = not self._begin(workers, messages)
                     if not self._running:
                         return
                     if time.monotonic() >= self._beat:
@@ -199,9 +199,10 @@ class _Search:
             told = self._study.tell(one.trial, state=TrialState.FAIL, skip_if_finished=True)
             try_again(self._study, told)
 
-    def _begin(
-        self, submit: Callable[..., Future[Any]], messages: Any, channel: Callable[[], Any]
-    ) -> bool:
+    def _may_begin_now(self, workers: Workers) -> bool:
+        return len(self._running) < workers.number() and self.may_begin()
+
+    def _begin(self, workers: Workers, messages: Any) -> bool:
         """Begin a trial; return whether there are processes for it."""
         trial = self._ask()
         name = f"trial {trial.number}"
@@ -211,9 +212,9 @@ class _Search:
         except ValueError as error:
             self._fail(trial, name, str(error))
             return True
-        answers = channel()
+        answers = workers.queue()
         try:
-            future = submit(
+            future = workers.submit(
                 carry_out_trial, trial.number, runs, self._tuning.objective, messages, answers
             )
         except BrokenProcessPool:

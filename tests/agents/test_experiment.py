@@ -1,10 +1,12 @@
 """Experiments: every mistake is found before anything is trained, and runs are whole or absent."""
 
 import copy
+import errno
 import json
 import multiprocessing
 import re
 import shutil
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ import agents.runs
 import baselines
 import qc_gym
 from agents import ALGORITHMS, load_policy, train
+from agents.engines import processes
 from agents.experiment import (
     Experiment,
     Run,
@@ -29,7 +32,7 @@ from agents.experiment import (
     write_manifest,
 )
 from agents.report import read_result
-from agents.runs import carry_out, is_whole, train_run
+from agents.runs import carry_out, checkpoint_of, is_whole, train_run, write_run
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 from qc_gym.sampling.scenario import SequentialSamplingScenario
@@ -367,7 +370,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     assert failures == {}
     return {
         "folders": folders,
-        "again": carry_out(experiment.runs, second, workers=2)[0],
+        "again": carry_out(experiment.runs, second, engine=processes(2))[0],
         "progress": progress,
         "results": results,
     }
@@ -463,7 +466,7 @@ def test_fresh_trains_all_again(carried_out: dict[str, Any], tmp_path: Path) -> 
 
 def test_a_run_of_its_own_is_the_same(carried_out: dict[str, Any], tmp_path: Path) -> None:
     (run, _) = runs_in()
-    result = train_run(run, tmp_path)
+    result = write_run(train_run(run), run, tmp_path)
     assert without_seconds(tmp_path / run.name) == without_seconds(carried_out["folders"][0])
     assert result == json.loads((tmp_path / run.name / "run.json").read_text(encoding="utf-8"))
 
@@ -473,7 +476,7 @@ def test_a_run_is_a_training_with_its_arguments(tmp_path: Path) -> None:
     content = change("problems.0.algorithms", {"ppo": training})
     content["problems"][0]["observation"] = "outcome"
     (run,) = runs_in(content)
-    train_run(run, tmp_path)
+    write_run(train_run(run), run, tmp_path)
     model = train("ppo", ID, scenario=SMALL_LOT, observation="outcome", seed=3, **training)
     weights = model.policy.state_dict()
     saved = load_policy(tmp_path / run.name)[0].state_dict()
@@ -524,7 +527,7 @@ def test_a_process_that_is_ended_does_not_stop_the_others(
                 if not process.name.startswith("SyncManager"):
                     process.kill()
 
-    folders, failures = carry_out([bad, good], tmp_path, workers=2, report=kill)
+    folders, failures = carry_out([bad, good], tmp_path, engine=processes(2), report=kill)
     assert killed == [bad.name] * 2
     assert list(failures) == [bad.name]
     assert "ended from outside, twice" in failures[bad.name]
@@ -532,27 +535,39 @@ def test_a_process_that_is_ended_does_not_stop_the_others(
     assert without_seconds(folders[0]) == without_seconds(carried_out["folders"][1])
 
 
-@pytest.mark.parametrize("broken", ["save_policy", "write_curve", "policy_description"])
+@pytest.mark.parametrize("writes", range(5))
 def test_a_run_that_cannot_be_written_leaves_nothing(
-    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    writes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
-        raise OSError("the disk is full")
-
+    """The disk is full at the first write, or at any later one."""
     (run, _) = runs_in()
     earlier = tmp_path / run.name
     earlier.mkdir()
     (earlier / "run.json").write_text("of an earlier run", encoding="utf-8")
-    monkeypatch.setattr(agents.runs, broken, fail)
-    with pytest.raises(OSError, match="the disk is full"):
-        train_run(run, tmp_path)
+    checkpoint = checkpoint_of(run, tmp_path)
+    files = train_run(run, checkpoint)
+    assert set(files) == FILES
+    left = iter(range(writes))
+
+    def limited(original: Any) -> Any:
+        def write(*arguments: Any, **options: Any) -> Any:
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return original(*arguments, **options)
+
+        return write
+
+    monkeypatch.setattr(tempfile, "mkdtemp", limited(tempfile.mkdtemp))
+    monkeypatch.setattr(Path, "write_bytes", limited(Path.write_bytes))
+    with pytest.raises(OSError, match=f"No space left on device: '{re.escape(str(earlier))}'"):
+        write_run(files, run, tmp_path)
     # Nothing of it but what the training can go on from.
-    assert set(tmp_path.iterdir()) == {earlier, tmp_path / f".checkpoint-{run.name}.npz"}
+    assert set(tmp_path.iterdir()) == {earlier, checkpoint}
     assert (earlier / "run.json").read_text(encoding="utf-8") == "of an earlier run"
     monkeypatch.undo()
-    train_run(run, tmp_path)
+    write_run(files, run, tmp_path)
     assert list(tmp_path.iterdir()) == [earlier]
-    assert {path.name for path in earlier.iterdir()} == FILES
+    assert is_whole(earlier)
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "qrdqn"])
@@ -562,7 +577,7 @@ def test_networks_of_ones_own(algorithm: str, tmp_path: Path) -> None:
     training = {**DQN, "hyperparameters": {**steps, "policy_kwargs": {"net_arch": [8]}}}
     (run,) = runs_in(change("problems.0.algorithms", {algorithm: training}))
     name = run.name
-    train_run(run, tmp_path)
+    write_run(train_run(run), run, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert read_result(tmp_path / name).run == run
     shapes = {tuple(value.shape) for value in load_policy(tmp_path / name)[0].parameters()}

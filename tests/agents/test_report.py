@@ -34,7 +34,7 @@ from agents.report import (
     write_report,
 )
 from agents.report.figures import learning_curves
-from agents.runs import seal, train_run
+from agents.runs import sealed, train_run, write_run
 from qc_gym.core.record import validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -71,7 +71,7 @@ def carry_out_here(content: dict[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     runs = list(validated(Experiment, content, "test").runs)
     for run in runs:
-        train_run(run, folder)
+        write_run(train_run(run), run, folder)
     return [folder / run.name for run in runs]
 
 
@@ -473,7 +473,13 @@ def test_report_twice_gives_the_same_files(written: tuple[Path, Report], runs: l
 
 def reseal(folder: Path) -> None:
     """Make a run's folder whole again after its files were changed on purpose."""
-    seal(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    result = json.loads(files.pop("run.json"))
+    (folder / "run.json").write_bytes(
+        sealed(files, {name: value for name, value in result.items() if name != "digest"})[
+            "run.json"
+        ]
+    )
 
 
 def cut(path: Path, size: int) -> None:

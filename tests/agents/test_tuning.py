@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,6 +31,7 @@ import baselines
 from agents import ALGORITHMS, ExactRegret, train
 from agents.algorithms import find_algorithm
 from agents.cli import main
+from agents.engines import Workers
 from agents.experiment import Problem, make_env, read_experiment
 from agents.tuning import (
     Space,
@@ -39,7 +41,6 @@ from agents.tuning import (
     ended,
     open_study,
     read_space,
-    search,
     write_figures,
 )
 from agents.tuning.study import worth
@@ -100,25 +101,23 @@ class Told:
 
 
 @contextlib.contextmanager
-def threads(workers: int) -> Iterator[Any]:
-    """Stand for the processes of a search, which take seconds to start."""
+def thread() -> Iterator[Workers]:
+    """Stand for the process of a search, which takes seconds to start."""
     queues: list[queue.Queue[Any]] = []
 
     def channel() -> "queue.Queue[Any]":
         queues.append(queue.Queue())
         return queues[-1]
 
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(1) as pool:
         try:
-            yield pool.submit, SimpleNamespace(Queue=channel)
+            yield Workers(pool.submit, channel, lambda: 1)
         finally:
             for one in queues:
                 one.put(False)
 
 
-@pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents.tuning.trials, "worker_processes", threads)
+search = partial(agents.tuning.search, engine=thread)
 
 
 def points(study: optuna.Study) -> list[Any]:
@@ -264,7 +263,6 @@ def test_a_trial_says_how_it_stands() -> None:
         carry_out_trial(7, runs, "score", messages, answers)
 
 
-@pytest.mark.usefixtures("here")
 def test_a_search_broken_off_is_the_search_undisturbed(tmp_path: Path) -> None:
     tuning, out = tuning_of(), tmp_path / "best.yaml"
     whole = search(tuning, tmp_path / "whole.db", out, Told(), trials=4, seed=5)
@@ -283,7 +281,6 @@ def test_a_search_broken_off_is_the_search_undisturbed(tmp_path: Path) -> None:
     assert told.lines == []
 
 
-@pytest.mark.usefixtures("here")
 def test_bench_trains_what_was_found(tmp_path: Path) -> None:
     tuning, out = tuning_of(objective="log"), tmp_path / "best.yaml"
     study = search(tuning, tmp_path / "s.db", out, Told(), trials=3)
@@ -308,7 +305,6 @@ def test_bench_trains_what_was_found(tmp_path: Path) -> None:
             assert len(image.convert("RGB").getcolors(1 << 20) or []) > 10
 
 
-@pytest.mark.usefixtures("here")
 def test_a_trial_below_the_others_is_pruned(tmp_path: Path) -> None:
     tuning = tuning_of()
     study = open_study(tuning, tmp_path / "s.db")
@@ -334,7 +330,6 @@ def test_a_trial_below_the_others_is_pruned(tmp_path: Path) -> None:
     assert "pruned after 128 steps" in told.lines[1][2]
 
 
-@pytest.mark.usefixtures("here")
 def test_a_trial_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     fields = copy.deepcopy(FIELDS)
     fields["hyperparameters"]["learning_rate"] = {"choices": [1e-3, 1e30]}
@@ -349,7 +344,6 @@ def test_a_trial_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> Non
     assert len(ended(study)) == 6
 
 
-@pytest.mark.usefixtures("here")
 def test_a_process_that_is_ended_takes_only_its_trial_along(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,7 +362,6 @@ def test_a_process_that_is_ended_takes_only_its_trial_along(
     ]
 
 
-@pytest.mark.usefixtures("here")
 def test_no_trial_begins_after_its_time(tmp_path: Path) -> None:
     began = time.monotonic()
     study = search(tuning_of(), tmp_path / "s.db", tmp_path / "b.yaml", Told(), seconds=0.2)

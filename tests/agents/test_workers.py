@@ -12,7 +12,7 @@ import pytest
 PARENT = """
 import multiprocessing, os, sys, time
 from concurrent.futures import ProcessPoolExecutor
-from agents.runs import end_with_parent
+from agents.engines import end_with_parent
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
