@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 import math
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ import numpy as np
 
 from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
 from baselines.core.disagreements import Disagreement
+from baselines.core.episodes import Episode, play_labelled
 from baselines.core.family import Family
 from baselines.core.many import Optima, Scores, optima_of
 from baselines.core.model import TabularModel
@@ -49,6 +50,7 @@ __all__ = [
     "Certificate",
     "DecisionProcess",
     "Disagreement",
+    "Episode",
     "Fact",
     "Family",
     "ImproperPolicyError",
@@ -71,6 +73,7 @@ __all__ = [
     "disagreements",
     "evaluate",
     "figures",
+    "labelled_episodes",
     "model",
     "plan",
     "reference_policies",
@@ -501,6 +504,48 @@ def sensitivity(
         episodes=whole_number("episodes", episodes, 1),
         seed=whole_number("seed", seed, 0),
     )
+
+
+def labelled_episodes(
+    env: Any,
+    policy: Any,
+    *,
+    scenario: Any = None,
+    observation: str | None = None,
+    deterministic: bool | None = None,
+    episodes: int = 1_000,
+    seed: int = 0,
+) -> Iterator[Episode]:
+    """Play whole episodes of a policy, each step labelled by the optimum: data to learn from offline.
+
+    Each comes with the belief, with what every action loses against the best one in the state that the
+    episode is in, and with the best one; the sum of the losses of the actions taken is, on average, the
+    policy's regret.
+
+    Parameters
+    ----------
+    env, policy, scenario, observation, deterministic
+        As for :func:`score`. With a range of scenarios, the one that the last reset drew.
+    episodes
+        Number of episodes.
+    seed
+        Of the environments.
+
+    Yields
+    ------
+    The episodes, one after another.
+
+    Raises
+    ------
+    TypeError
+        Not an environment of ``qc_gym``, not a policy, or wrappers behind which the environment itself
+        would have to be played.
+    ValueError
+        The policy's answers are no actions.
+    """
+    episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
+    problem = problem_of(env, scenario, observation).without_stage()
+    return play_labelled(problem, problem.player(policy, deterministic), episodes, seed)
 
 
 def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> Plan:

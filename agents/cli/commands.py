@@ -11,19 +11,23 @@ from typing import Annotated, Any
 import typer
 
 import qc_gym
-from agents.cli import environments, optima, reproduce, training, tuning
+from agents.cli import dataset, environments, optima, reproduce, training, tuning
 from agents.cli.streams import ClosedPipeError, named_stdout, spelled_symbols
 
 INTERRUPTED = 130
 CLOSED_PIPE = 141
 """What a shell reports of a program that SIGPIPE ended."""
 INSTALL = "in a clone of the project: pip install '.[{extras}]'"
-_EXTRAS = {"optuna": ("tune", "agents,tune"), "ray": ("--engine ray", "agents,cluster")}
+_EXTRAS = {
+    "optuna": ("tune", "agents,tune"),
+    "ray": ("--engine ray", "agents,cluster"),
+    "minari": ("dataset", "agents,data"),
+}
 """Who needs a package that is missing, and the extras that bring it, where it is not the agents."""
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
-for _module in (environments, optima, training, tuning, reproduce):
+for _module in (environments, optima, training, tuning, dataset, reproduce):
     _module.add_commands(app)
 
 

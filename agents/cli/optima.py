@@ -218,7 +218,7 @@ def score(
     if model is None:
         made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
     else:
-        made, policy = _trained(env_id, model, scenario, set_, observation)
+        made, policy = trained(env_id, model, scenario, set_, observation)
     check_plan_options(made, plan, asked, (csv, figures), is_needed=model is not None)
     references = baselines.reference_policies(made, **asked)
     rivals = {model: policy} if model is not None else references
@@ -240,7 +240,7 @@ def score(
         say(told.text())
 
 
-def _trained(
+def trained(
     env_id: str,
     folder: str,
     scenario: str | None,
