@@ -6,8 +6,10 @@ Each function below is plain Python whose free names (``reset``, ``step``, ``obs
 
 Arguments that recur, for n sub-environments:
 
-``scenarios``                  records (n,), or (1,) when all play the same: the parameters
-``tables``                     float64 (n or 1, size): what a scenario has tabulated; see Scenario.table
+``scenarios``                  records (m,): the parameters of each of m scenarios
+``tables``                     float64 (m or 1, size): what each has tabulated; see Scenario.table
+``features``                   float32 (m or 1, f): what of each is shown at the end of an observation
+``played``                     int64 (n,): the number, from 0, of the scenario that each plays
 ``states, noise``              records (n,): the world, the random stream
 ``elapsed``                    int64 (n,): steps since the reset
 ``ended``                      bool (n,): the episode is over and the sub-environment not yet reset
@@ -19,34 +21,56 @@ Arguments that recur, for n sub-environments:
 import numpy as np
 
 from qc_gym.core.noise import uniform
+from qc_gym.core.prefetch import prefetch
+
+AHEAD = 16
+"""So many sub-environments ahead their scenarios are fetched."""
 
 
-def observe(scenario, table, state, outcome, observation, mask):
+def observe(scenario, table, features, state, outcome, observation, mask):
     """Write what the agent sees, and which actions are allowed."""
     if outcome:
         observe_outcome(scenario, table, state, observation)
     else:
         observe_belief(scenario, table, state, observation)
+    first = len(observation) - len(features)  # a family may clear all before it writes
+    for j in range(len(features)):
+        observation[first + j] = features[j]
     allow(scenario, table, state, mask)
 
 
 def reset_batch(
-    scenarios, tables, states, noise, elapsed, ended, selected, outcome, observations, masks
+    scenarios,
+    tables,
+    features,
+    played,
+    states,
+    noise,
+    elapsed,
+    ended,
+    selected,
+    outcome,
+    observations,
+    masks,
 ):
     """Start a new episode in each selected sub-environment."""
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
     for i in range(len(selected)):
         if selected[i]:
-            scenario, table = scenarios[i * stride], tables[i * table_stride]
+            number = np.uint64(played[i])
+            scenario, table = scenarios[number], tables[number * table_stride]
             reset(scenario, table, states[i], noise[i])
             elapsed[i] = 0
             ended[i] = False
-            observe(scenario, table, states[i], outcome, observations[i], masks[i])
+            shown = features[number * shown_stride]
+            observe(scenario, table, shown, states[i], outcome, observations[i], masks[i])
 
 
 def step_batch(
     scenarios,
     tables,
+    features,
+    played,
     states,
     noise,
     elapsed,
@@ -70,10 +94,13 @@ def step_batch(
         worst = max(worst, np.uint64(action))
     if worst >= np.uint64(masks.shape[1]):
         return False
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
     limited = max_steps > 0
+    last = len(actions) - 1
     for i in range(len(actions)):
-        scenario, table, state = scenarios[i * stride], tables[i * table_stride], states[i]
+        prefetch(scenarios, played[min(i + AHEAD, last)])
+        number = np.uint64(played[i])
+        scenario, table, state = scenarios[number], tables[number * table_stride], states[i]
         if ended[i]:
             reset(scenario, table, state, noise[i])
             elapsed[i] = 0
@@ -87,24 +114,27 @@ def step_batch(
                 elapsed[i] += 1
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
-        observe(scenario, table, state, outcome, observations[i], masks[i])
+        shown = features[number * shown_stride]
+        observe(scenario, table, shown, state, outcome, observations[i], masks[i])
     return True
 
 
-def step_one(scenarios, tables, states, noise, action, outcome, observation, mask):
+def step_one(scenarios, tables, features, states, noise, action, outcome, observation, mask):
     """Take one step in the only sub-environment; return its reward and whether it terminated."""
     scenario, table = scenarios[0], tables[0]
     reward, terminated = step(scenario, table, states[0], action, noise[0])
-    observe(scenario, table, states[0], outcome, observation, mask)
+    observe(scenario, table, features[0], states[0], outcome, observation, mask)
     return reward, terminated
 
 
-def describe_batch(scenarios, tables, states, outcome, observations, masks, keys):
+def describe_batch(scenarios, tables, features, played, states, outcome, observations, masks, keys):
     """Write the observation, the mask and the key of each of the given states."""
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
     for i in range(len(states)):
-        scenario, table = scenarios[i * stride], tables[i * table_stride]
-        observe(scenario, table, states[i], outcome, observations[i], masks[i])
+        number = np.uint64(played[i])
+        scenario, table = scenarios[number], tables[number * table_stride]
+        shown = features[number * shown_stride]
+        observe(scenario, table, shown, states[i], outcome, observations[i], masks[i])
         keys[i] = identify(scenario, table, states[i], outcome)
 
 
