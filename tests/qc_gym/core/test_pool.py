@@ -25,7 +25,9 @@ TWO_POINT = {
 }
 BETA = {
     "prior": {"kind": "beta", "a": 2.0, "b": 14.0, "limit": 0.1},
-    **{"inspection_cost": 1.0, "accept_bad_cost": 200.0, "reject_good_cost": 200.0},
+    "inspection_cost": 1.0,
+    "accept_bad_cost": 200.0,
+    "reject_good_cost": 200.0,
     "max_samples": 12,
 }
 WEIBULL = {
