@@ -8,7 +8,7 @@ Arguments that recur, for n sub-environments:
 
 ``scenarios``                  records (m,): the parameters of each of m scenarios
 ``tables``                     float64 (m or 1, size): what each has tabulated; see Scenario.table
-``features``                   float32 (m or 1, f): what of each is shown at the end of an observation
+``features``                   float32 (m, f): what of each ends its observations; any (…, 0) for nothing
 ``played``                     int64 (n,): the number, from 0, of the scenario that each plays
 ``states, noise``              records (n,): the world, the random stream
 ``elapsed``                    int64 (n,): steps since the reset
@@ -27,15 +27,12 @@ AHEAD = 16
 """So many sub-environments ahead their scenarios are fetched."""
 
 
-def observe(scenario, table, features, state, outcome, observation, mask):
+def observe(scenario, table, state, outcome, observation, mask):
     """Write what the agent sees, and which actions are allowed."""
     if outcome:
         observe_outcome(scenario, table, state, observation)
     else:
         observe_belief(scenario, table, state, observation)
-    first = len(observation) - len(features)  # a family may clear all before it writes
-    for j in range(len(features)):
-        observation[first + j] = features[j]
     allow(scenario, table, state, mask)
 
 
@@ -54,7 +51,8 @@ def reset_batch(
     masks,
 ):
     """Start a new episode in each selected sub-environment."""
-    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     for i in range(len(selected)):
         if selected[i]:
             number = np.uint64(played[i])
@@ -62,8 +60,9 @@ def reset_batch(
             reset(scenario, table, states[i], noise[i])
             elapsed[i] = 0
             ended[i] = False
-            shown = features[number * shown_stride]
-            observe(scenario, table, shown, states[i], outcome, observations[i], masks[i])
+            observe(scenario, table, states[i], outcome, observations[i], masks[i])
+            for j in range(extra):  # after the family, which may clear all before it writes
+                observations[i, first + j] = features[number, j]
 
 
 def step_batch(
@@ -94,11 +93,13 @@ def step_batch(
         worst = max(worst, np.uint64(action))
     if worst >= np.uint64(masks.shape[1]):
         return False
-    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     limited = max_steps > 0
-    last = len(actions) - 1
+    last, differ = len(actions) - 1, len(scenarios) > 1
     for i in range(len(actions)):
-        prefetch(scenarios, played[min(i + AHEAD, last)])
+        if differ:
+            prefetch(scenarios, played[min(i + AHEAD, last)])
         number = np.uint64(played[i])
         scenario, table, state = scenarios[number], tables[number * table_stride], states[i]
         if ended[i]:
@@ -114,8 +115,9 @@ def step_batch(
                 elapsed[i] += 1
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
-        shown = features[number * shown_stride]
-        observe(scenario, table, shown, state, outcome, observations[i], masks[i])
+        observe(scenario, table, state, outcome, observations[i], masks[i])
+        for j in range(extra):  # after the family, which may clear all before it writes
+            observations[i, first + j] = features[number, j]
     return True
 
 
@@ -123,18 +125,23 @@ def step_one(scenarios, tables, features, states, noise, action, outcome, observ
     """Take one step in the only sub-environment; return its reward and whether it terminated."""
     scenario, table = scenarios[0], tables[0]
     reward, terminated = step(scenario, table, states[0], action, noise[0])
-    observe(scenario, table, features[0], states[0], outcome, observation, mask)
+    observe(scenario, table, states[0], outcome, observation, mask)
+    extra = features.shape[1]
+    for j in range(extra):
+        observation[len(observation) - extra + j] = features[0, j]
     return reward, terminated
 
 
 def describe_batch(scenarios, tables, features, played, states, outcome, observations, masks, keys):
     """Write the observation, the mask and the key of each of the given states."""
-    table_stride, shown_stride = np.uint64(len(tables) > 1), np.uint64(len(features) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     for i in range(len(states)):
         number = np.uint64(played[i])
         scenario, table = scenarios[number], tables[number * table_stride]
-        shown = features[number * shown_stride]
-        observe(scenario, table, shown, states[i], outcome, observations[i], masks[i])
+        observe(scenario, table, states[i], outcome, observations[i], masks[i])
+        for j in range(extra):  # after the family, which may clear all before it writes
+            observations[i, first + j] = features[number, j]
         keys[i] = identify(scenario, table, states[i], outcome)
 
 
