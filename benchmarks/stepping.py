@@ -3,11 +3,12 @@
     python -m benchmarks.stepping [ENVIRONMENT ...]
 
 All are made with ``gym.make_vec`` (native vector environments, 4,096 sub-environments), each preset of
-each environment, and the first with ``gym.make`` too; they are stepped in turns, so that a slow
+each environment and the ranges of :mod:`benchmarks.many`, and the first with ``gym.make`` too; they are
+stepped in turns, so that a slow
 moment of the machine hits all. Printed is the median of the rounds and the ratio. The actions of qc_gym's
 environments are drawn so that episodes are as long as under good play (the first action, with one in
 ``GOOD_PLAY`` another), and uniformly, so that episodes last a step or two and the measure is that of
-``reset``.
+``reset``. A range makes each of its scenarios once, when it is first drawn: that is in the first rounds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import gymnasium as gym
 import numpy as np
 
 import qc_gym
+from benchmarks.many import RANGES
 
 NUM_ENVS = 4096
 ROUNDS = 15
@@ -80,15 +82,28 @@ def compare(title: str, steppers: dict[str, Callable[[int], None]], times: int, 
 
 def main(env_ids: Sequence[str]) -> None:
     for env_id in env_ids:
-        presets = list(gym.make(env_id).unwrapped.scenario_type.presets)  # type: ignore[attr-defined]
+        presets = gym.make(env_id).unwrapped.scenario_type.presets  # type: ignore[attr-defined]
+        scenarios: dict[str, Any] = {preset: preset for preset in presets}
+        scenarios |= {
+            f"{preset}, varied": {**presets[preset], **varied}
+            for environment, preset, varied, _ in RANGES.values()
+            if env_id == f"qc_gym/{environment}"
+        }
+        first = dict(list(scenarios.items())[:1])
         for title, make, named, times, each in (
-            (f"{NUM_ENVS} sub-environments, gym.make_vec", vector_stepper, presets, 100, NUM_ENVS),
-            ("one environment, gym.make", scalar_stepper, presets[:1], 5_000, 1),
+            (
+                f"{NUM_ENVS} sub-environments, gym.make_vec",
+                vector_stepper,
+                scenarios,
+                100,
+                NUM_ENVS,
+            ),
+            ("one environment, gym.make", scalar_stepper, first, 5_000, 1),
         ):
             steppers = {"CartPole-v1": make("CartPole-v1", "random")}
-            for preset in named:
+            for name, scenario in named.items():
                 for actions in ("good play", "random"):
-                    steppers[f"{preset} ({actions})"] = make(env_id, actions, scenario=preset)
+                    steppers[f"{name} ({actions})"] = make(env_id, actions, scenario=scenario)
             compare(f"{env_id}: {title}", steppers, times, each)
 
 

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from qc_gym.core import noise
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
+from qc_gym.core.pool import ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.table import NO_TABLE
+from qc_gym.core.table import NO_FEATURES, NO_TABLE
 from qc_gym.core.values import as_python, is_mapping, rows_of
 
 OBSERVATIONS = ("belief", "outcome")
@@ -108,7 +109,6 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         self.kernel = self.scenarios.kernel
         self.observation_space = observation_space(self.scenarios, observation)
         self.action_space = gym.spaces.Discrete(self.kernel.num_actions)
-        self._size = self.kernel.observation_size(observation)
         self._is_outcome = observation == "outcome"
         self._states = np.zeros(1, self.kernel.state_dtype)
         self._noise = np.zeros(1, noise.NOISE)
@@ -116,19 +116,28 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         self._ended = np.ones(1, np.bool_)
         self._is_running = False
         self._stream_source: np.random.Generator | None = None
-        self._features: NDArray[np.float32] | None = None
+        self._features = NO_FEATURES
         self._overlay: Player | None = None
         self._viewer: Any = None
-        if isinstance(self.scenarios, Scenario):
-            self._set_scenario(self.scenarios)
-
-    def _set_scenario(self, scenario: Scenario) -> None:
-        self._scenario = scenario
-        self._record = scenario.record()
+        self._pool: ScenarioPool | None = None
+        if isinstance(self.scenarios, ScenarioRange):
+            self._pool = pool_of(self.scenarios)
+        else:
+            self._scenario = self.scenarios
+            self._record = self.scenarios.record()
         self._tabulate()
 
+    def _draw_scenario(self) -> None:
+        assert self._pool is not None
+        numbers = np.empty(1, np.int64)
+        self._pool.draw(self._noise, np.ones(1, np.bool_), numbers)
+        number = int(numbers[0])
+        self._scenario = self._pool.scenarios[number]
+        self._record = self._pool.records[number : number + 1]
+        self._features = self._pool.features[number : number + 1]
+
     def _tabulate(self) -> None:
-        """Take the scenario's table; one that is drawn anew at every reset is not worth it."""
+        """Take the scenario's table; one that is drawn anew at every reset has none."""
         self._table = NO_TABLE
         if isinstance(self.scenarios, Scenario):
             self._table = self.scenarios.table()
@@ -136,7 +145,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     @property
     def scenario(self) -> Scenario:
         """The scenario being played: the only one, or the one that the last reset drew."""
-        if isinstance(self.scenarios, ScenarioRange) and self._features is None:
+        if self._pool is not None and self._features is NO_FEATURES:
             raise gym.error.ResetNeeded("call reset() first: it draws the scenario from the range")
         return self._scenario
 
@@ -167,21 +176,21 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
             # Without a seed the stream goes on, as it does in a batch that resets itself.
             self._noise["counter"] = noise.first_counter(generator)
             self._stream_source = generator
-        if isinstance(self.scenarios, ScenarioRange):
-            scenario = draw_scenario(self.scenarios, self._noise)
-            self._set_scenario(scenario)
-            self._features = self.scenarios.features(scenario)
+        if self._pool is not None:
+            self._draw_scenario()
         observation, mask = self._buffers()
         self.kernel.reset_batch(
             self._record,
             self._table,
+            self._features,
+            np.zeros(1, np.int64),
             self._states,
             self._noise,
             self._elapsed,
             self._ended,
             np.ones(1, np.bool_),
             self._is_outcome,
-            observation[np.newaxis, : self._size],
+            observation[np.newaxis],
             mask[np.newaxis],
         )
         self._is_running = True
@@ -212,11 +221,12 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         reward, terminated = self.kernel.step_one(
             self._record,
             self._table,
+            self._features,
             self._states,
             self._noise,
             action,
             self._is_outcome,
-            observation[: self._size] if self._features is not None else observation,
+            observation,
             mask,
         )
         self._is_running = not terminated
@@ -327,9 +337,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
 
     def _with_features(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return observations as an agent sees them, with the numbers of a drawn scenario."""
-        if self._features is None:
-            return observations
-        return feature_lens(self._features)(observations)
+        return feature_lens(self._features[0])(observations)
 
     def _advice(self) -> int | None:
         """Return what the policy shown would do now; None if that cannot be said."""
@@ -339,12 +347,10 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """Return new arrays for an observation and its mask: a user keeps what was handed out."""
         observation = np.empty(self.observation_space.shape or (0,), np.float32)
-        if self._features is not None:
-            observation[self._size :] = self._features
         return observation, np.empty(self.kernel.num_actions, np.int8)
 
     def _info(self, mask: NDArray[np.int8]) -> dict[str, Any]:
-        if self._features is None:
+        if self._pool is None:
             return {"action_mask": mask}
         return {"action_mask": mask, "scenario": self._scenario}
 
@@ -363,11 +369,6 @@ def observation_space(
     size = scenarios.kernel.observation_size(observation)
     extra = len(scenarios.ranges) if isinstance(scenarios, ScenarioRange) else 0
     return gym.spaces.Box(0.0, 1.0, (size + extra,), np.float32)
-
-
-def draw_scenario(scenarios: ScenarioRange, stream: NDArray[np.void]) -> Scenario:
-    """Draw a scenario for the sub-environment of ``stream``, shape (1,), advancing the stream."""
-    return scenarios.draw(noise.Stream(stream))
 
 
 def check_choice(name: str, value: Any, allowed: Any) -> Any:

@@ -6,8 +6,10 @@ Each function below is plain Python whose free names (``reset``, ``step``, ``obs
 
 Arguments that recur, for n sub-environments:
 
-``scenarios``                  records (n,), or (1,) when all play the same: the parameters
-``tables``                     float64 (n or 1, size): what a scenario has tabulated; see Scenario.table
+``scenarios``                  records (m,): the parameters of each of m scenarios
+``tables``                     float64 (m or 1, size): what each has tabulated; see Scenario.table
+``features``                   float32 (m, f): what of each ends its observations; any (…, 0) for nothing
+``played``                     int64 (n,): the number, from 0, of the scenario that each plays
 ``states, noise``              records (n,): the world, the random stream
 ``elapsed``                    int64 (n,): steps since the reset
 ``ended``                      bool (n,): the episode is over and the sub-environment not yet reset
@@ -19,6 +21,10 @@ Arguments that recur, for n sub-environments:
 import numpy as np
 
 from qc_gym.core.noise import uniform
+from qc_gym.core.prefetch import prefetch
+
+AHEAD = 16
+"""So many sub-environments ahead their scenarios are fetched."""
 
 
 def observe(scenario, table, state, outcome, observation, mask):
@@ -31,22 +37,39 @@ def observe(scenario, table, state, outcome, observation, mask):
 
 
 def reset_batch(
-    scenarios, tables, states, noise, elapsed, ended, selected, outcome, observations, masks
+    scenarios,
+    tables,
+    features,
+    played,
+    states,
+    noise,
+    elapsed,
+    ended,
+    selected,
+    outcome,
+    observations,
+    masks,
 ):
     """Start a new episode in each selected sub-environment."""
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     for i in range(len(selected)):
         if selected[i]:
-            scenario, table = scenarios[i * stride], tables[i * table_stride]
+            number = np.uint64(played[i])
+            scenario, table = scenarios[number], tables[number * table_stride]
             reset(scenario, table, states[i], noise[i])
             elapsed[i] = 0
             ended[i] = False
             observe(scenario, table, states[i], outcome, observations[i], masks[i])
+            for j in range(extra):  # after the family, which may clear all before it writes
+                observations[i, first + j] = features[number, j]
 
 
 def step_batch(
     scenarios,
     tables,
+    features,
+    played,
     states,
     noise,
     elapsed,
@@ -70,10 +93,15 @@ def step_batch(
         worst = max(worst, np.uint64(action))
     if worst >= np.uint64(masks.shape[1]):
         return False
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     limited = max_steps > 0
+    last, differ = len(actions) - 1, len(scenarios) > 1
     for i in range(len(actions)):
-        scenario, table, state = scenarios[i * stride], tables[i * table_stride], states[i]
+        if differ:
+            prefetch(scenarios, played[min(i + AHEAD, last)])
+        number = np.uint64(played[i])
+        scenario, table, state = scenarios[number], tables[number * table_stride], states[i]
         if ended[i]:
             reset(scenario, table, state, noise[i])
             elapsed[i] = 0
@@ -88,23 +116,32 @@ def step_batch(
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
         observe(scenario, table, state, outcome, observations[i], masks[i])
+        for j in range(extra):  # after the family, which may clear all before it writes
+            observations[i, first + j] = features[number, j]
     return True
 
 
-def step_one(scenarios, tables, states, noise, action, outcome, observation, mask):
+def step_one(scenarios, tables, features, states, noise, action, outcome, observation, mask):
     """Take one step in the only sub-environment; return its reward and whether it terminated."""
     scenario, table = scenarios[0], tables[0]
     reward, terminated = step(scenario, table, states[0], action, noise[0])
     observe(scenario, table, states[0], outcome, observation, mask)
+    extra = features.shape[1]
+    for j in range(extra):
+        observation[len(observation) - extra + j] = features[0, j]
     return reward, terminated
 
 
-def describe_batch(scenarios, tables, states, outcome, observations, masks, keys):
+def describe_batch(scenarios, tables, features, played, states, outcome, observations, masks, keys):
     """Write the observation, the mask and the key of each of the given states."""
-    stride, table_stride = np.int64(len(scenarios) > 1), np.int64(len(tables) > 1)
+    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
+    first = observations.shape[1] - extra
     for i in range(len(states)):
-        scenario, table = scenarios[i * stride], tables[i * table_stride]
+        number = np.uint64(played[i])
+        scenario, table = scenarios[number], tables[number * table_stride]
         observe(scenario, table, states[i], outcome, observations[i], masks[i])
+        for j in range(extra):  # after the family, which may clear all before it writes
+            observations[i, first + j] = features[number, j]
         keys[i] = identify(scenario, table, states[i], outcome)
 
 

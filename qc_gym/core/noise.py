@@ -153,31 +153,6 @@ def uniform(noise):
     return np.float64(next_bits(noise) >> np.uint64(11)) * 2.0**-53
 
 
-class Stream:
-    """A stream as a source of uniforms for code that is not compiled.
-
-    Parameters
-    ----------
-    noise
-        The stream, an array of shape (1,); it advances.
-    """
-
-    def __init__(self, noise: NDArray[np.void]) -> None:
-        self._noise = noise
-
-    def random(self, size: int) -> NDArray[np.float64]:
-        """Return ``size`` numbers uniform on [0, 1)."""
-        drawn = np.empty(size)
-        _fill(self._noise, drawn)
-        return drawn
-
-
-@njit(cache=True, error_model="numpy")
-def _fill(noise, drawn):
-    for i in range(len(drawn)):
-        drawn[i] = uniform(noise[0])
-
-
 @njit(error_model="numpy")
 def normal(noise):
     """Return a standard normal variate (Box & Muller 1958; one of the pair)."""

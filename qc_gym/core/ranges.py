@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,19 +44,13 @@ def find_ranges(
             yield from find_ranges(value, (*prefix, str(name)))
 
 
-class Uniforms(Protocol):
-    """What scenarios are drawn with: a :class:`numpy.random.Generator`, or a stream of noise."""
-
-    def random(self, size: int) -> NDArray[np.float64]:
-        """Return so many numbers uniform on [0, 1)."""
-
-
 class ScenarioRange:
     """Scenarios that differ from episode to episode.
 
     Some fields are ``{low, high}`` (uniform between them; whole numbers when both are) or
-    ``{choices: […]}`` (each equally likely). Every reset draws a scenario, and the observation is
-    extended by one feature for each such field, scaled to [0, 1] over its range.
+    ``{choices: […]}`` (each equally likely). Every reset draws a scenario, from the range's
+    :class:`~qc_gym.core.pool.ScenarioPool`, and the observation is extended by one feature for each
+    such field, scaled to [0, 1] over its range.
 
     Parameters
     ----------
@@ -92,7 +86,7 @@ class ScenarioRange:
             path: {} for path, spread in self.ranges.items() if "choices" in spread
         }
         for corner in _corners([_ends(spread) for spread in self.ranges.values()]):
-            scenario = self._at(dict(zip(self.ranges, corner, strict=True)))
+            scenario = self.at(corner)
             kernels[tuple(corner)] = scenario.kernel
             self.action_names = scenario.action_names
             for share, path in zip(corner, self.ranges, strict=True):
@@ -106,16 +100,33 @@ class ScenarioRange:
                 "actions of one size"
             )
 
-    def draw(self, generator: Uniforms) -> Scenario:
+    def draw(self, generator: np.random.Generator) -> Scenario:
         """Return a scenario of the range; combinations that are not valid are drawn again."""
         for attempt in range(_ATTEMPTS):
             shares = generator.random(len(self.ranges)).tolist()
             try:
-                return self._at(dict(zip(self.ranges, shares, strict=True)))
+                return self.at(shares)
             except ScenarioError:
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def at(self, shares: Sequence[float]) -> Scenario:
+        """Return the scenario at the given share, in [0, 1), of each range, in their order.
+
+        Raises
+        ------
+        ScenarioError
+            The combination is not valid.
+        """
+        fields: dict[str, Any] = dict(self.fields)
+        for (path, spread), share in zip(self.ranges.items(), shares, strict=True):
+            target = fields
+            for name in path[:-1]:  # of what is shared, only the mappings on the way are copied
+                target[name] = dict(target[name])
+                target = target[name]
+            target[path[-1]] = _pick(spread, share)
+        return self.scenario_type._validated(fields, "scenario (drawn from a range)")
 
     def features(self, scenario: Scenario) -> NDArray[np.float32]:
         """Return the numbers of ``scenario`` that the range varies, scaled to [0, 1]. Shape (m,).
@@ -152,17 +163,6 @@ class ScenarioRange:
                     found.append(".".join(path))
                     break
         return found or [".".join(path) for path in self.ranges]
-
-    def _at(self, shares: Mapping[tuple[str, ...], float]) -> Scenario:
-        """Return the scenario at the given share, in [0, 1), of each range."""
-        fields: dict[str, Any] = dict(self.fields)
-        for path, spread in self.ranges.items():
-            target = fields
-            for name in path[:-1]:  # of what is shared, only the mappings on the way are copied
-                target[name] = dict(target[name])
-                target = target[name]
-            target[path[-1]] = _pick(spread, shares[path])
-        return self.scenario_type._validated(fields, "scenario (drawn from a range)")
 
     def __eq__(self, other: object) -> bool:
         return (

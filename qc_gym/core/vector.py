@@ -19,18 +19,18 @@ from qc_gym.core.env import (
     QCEnv,
     check_choice,
     check_options,
-    draw_scenario,
     numbered,
     observation_space,
 )
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
+from qc_gym.core.pool import PlayedScenarios, ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.table import NO_TABLE, stacked
+from qc_gym.core.table import NO_FEATURES, NO_TABLE, stacked
 from qc_gym.core.values import rows_of
 
-_SNAPSHOT = ("states", "noise", "elapsed", "ended")
+_SNAPSHOT = ("played", "states", "noise", "elapsed", "ended")
 """The arrays that the episodes under way depend on."""
 
 
@@ -89,7 +89,6 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         self.single_action_space = gym.spaces.Discrete(self.kernel.num_actions)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._size = self.kernel.observation_size(observation)
         self._states = np.zeros(num_envs, self.kernel.state_dtype)
         self._noise = np.zeros(num_envs, noise.NOISE)
         self._elapsed = np.zeros(num_envs, np.int64)
@@ -98,10 +97,11 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         self._stream_source: np.random.Generator | None = None
 
     def _init_scenarios(self, source: Any) -> None:
-        """Set ``scenarios`` and the kernel's records: one shared record, or a row for each."""
+        """Set ``scenarios``, the kernel's records and which of them each sub-environment plays."""
         parse = self.env_type.scenario_type.parse
-        self._features: NDArray[np.float32] | None = None
-        self._drawn: NDArray[np.object_] | None = None
+        self._played = np.zeros(self.num_envs, np.int64)
+        self._pool: ScenarioPool | None = None
+        self._features = NO_FEATURES
         rows = rows_of(source)
         if rows is not None:
             if len(rows) != self.num_envs:
@@ -117,14 +117,14 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 raise ScenarioError("scenario: those of a list must be of the same size")
             self._each: Sequence[Scenario] = each  # type: ignore[assignment]
             self._records = np.concatenate([one.record() for one in self._each])
+            self._played[:] = np.arange(self.num_envs)
             self._tabulate()
             return
         self.scenarios = parse(source)
         self.kernel = self.scenarios.kernel
         if isinstance(self.scenarios, ScenarioRange):
-            self._records = np.zeros(self.num_envs, self.kernel.scenario_dtype)
-            self._features = np.zeros((self.num_envs, len(self.scenarios.ranges)), np.float32)
-            self._drawn = np.full(self.num_envs, None, object)
+            self._pool = pool_of(self.scenarios)
+            self._records, self._features = self._pool.records, self._pool.features
         else:
             self._each = (self.scenarios,) * self.num_envs
             self._records = self.scenarios.record()
@@ -133,22 +133,32 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def _tabulate(self) -> None:
         """Take the tables of the scenarios; those that are drawn at every reset have none."""
         self._tables = NO_TABLE
-        if self._drawn is None and len(self._records) == 1:
+        if self._pool is not None:
+            return
+        if len(self._records) == 1:
             self._tables = self._each[0].table()
-        elif self._drawn is None:
+        else:
             self._tables = stacked((one.table() for one in self._each), self.num_envs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_tables": None}
+        state = {**self.__dict__, "_tables": None}
+        return state if self._pool is None else {**state, "_records": None, "_features": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        if self._pool is not None:
+            self._records, self._features = self._pool.records, self._pool.features
+            if self._stream_source is not None:
+                self._pool.make(self._played)
         self._tabulate()
 
     @property
     def scenario_of(self) -> Sequence[Scenario]:
-        """The scenario that each sub-environment is playing."""
-        return self._each if self._drawn is None else tuple(self._drawn)
+        """The scenario that each sub-environment is playing; None before the first reset draws it."""
+        if self._pool is None:
+            return self._each
+        present = np.full(self.num_envs, self._stream_source is not None)
+        return tuple(PlayedScenarios(self._pool, self._played, present))
 
     @property
     def states(self) -> NDArray[np.void]:
@@ -169,14 +179,12 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         check_options(options, allowed=("reset_mask",))
         selected = self._selected(options)
         self._seed(seed, selected)
-        if isinstance(self.scenarios, ScenarioRange):
-            self._draw_scenarios(selected)
+        if self._pool is not None:
+            self._pool.draw(self._noise, selected, self._played)
         observations, masks = self._buffers()
         if not selected.all():
             self._describe(observations, masks)  # the others show again what they last showed
             masks[...] = 0
-        if self._features is not None:
-            observations[:, self._size :] = self._features
         self._reset_selected(selected, observations, masks)
         return observations, self._infos(masks, selected.copy())
 
@@ -205,9 +213,9 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             Before the first reset, or (``DISABLED``) a sub-environment whose episode is over.
         """
         given, actions = actions, self._checked(actions)
-        if isinstance(self.scenarios, ScenarioRange) and self._ended.any():
+        if self._pool is not None and self._ended.any():
             self._check_range(actions, np.asarray(given))
-            self._draw_scenarios(self._ended)
+            self._pool.draw(self._noise, self._ended, self._played)
         n = self.num_envs
         observations, masks = self._buffers()
         rewards = np.empty(n, np.float64)
@@ -215,6 +223,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         in_range = self.kernel.step_batch(
             self._records,
             self._tables,
+            self._features,
+            self._played,
             self._states,
             self._noise,
             self._elapsed,
@@ -231,29 +241,17 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         if not in_range:
             self._check_range(actions, np.asarray(given))
         infos: dict[str, Any] = {}
-        if self._features is not None:
-            observations[:, self._size :] = self._features
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._final(observations, masks)
             selected = self._ended.copy()
-            if isinstance(self.scenarios, ScenarioRange):
-                self._draw_scenarios(selected)
-                assert self._features is not None
-                observations[:, self._size :] = self._features
+            if self._pool is not None:
+                self._pool.draw(self._noise, selected, self._played)
             self._reset_selected(selected, observations, masks)
         infos.update(self._infos(masks, self._everyone.copy()))
         return observations, rewards, terminated, truncated, infos
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
-        """Return all that the episodes under way depend on, as arrays; see :meth:`restore`.
-
-        Raises
-        ------
-        TypeError
-            The scenarios are drawn from a range.
-        """
-        if self._drawn is not None:
-            raise TypeError("snapshot: the scenarios of a range are no arrays")
+        """Return all that the episodes under way depend on, as arrays; see :meth:`restore`."""
         return {name: getattr(self, f"_{name}").copy() for name in _SNAPSHOT}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
@@ -275,6 +273,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 )
         for name in _SNAPSHOT:
             getattr(self, f"_{name}")[:] = snapshot[name]
+        if self._pool is not None:
+            self._pool.make(self._played)
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Return which actions are allowed now, bool (num_envs, actions)."""
@@ -371,22 +371,13 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
 
     def _check_range(self, actions: NDArray[np.int64], given: NDArray[Any]) -> None:
         """Raise a ValueError for the first action that is not one of 0, …, actions − 1."""
-        wrong = (actions < 0) | (actions >= self.kernel.num_actions)
-        if wrong.any():
-            i = int(wrong.argmax())
+        if (
+            actions.view(np.uint64).max() >= self.kernel.num_actions
+        ):  # a negative one is a great one
+            i = int((actions.view(np.uint64) >= self.kernel.num_actions).argmax())
             raise ValueError(
                 f"actions[{i}] = {given[i]}: allowed are {numbered(self.scenarios.action_names)}"
             )
-
-    def _draw_scenarios(self, selected: NDArray[np.bool_]) -> None:
-        assert isinstance(self.scenarios, ScenarioRange)
-        assert self._features is not None
-        assert self._drawn is not None
-        for i in np.flatnonzero(selected):
-            scenario = draw_scenario(self.scenarios, self._noise[i : i + 1])
-            self._drawn[i] = scenario
-            self._records[i] = scenario.record()[0]
-            self._features[i] = self.scenarios.features(scenario)
 
     def _reset_selected(
         self,
@@ -397,6 +388,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         self.kernel.reset_batch(
             self._records,
             self._tables,
+            self._features,
+            self._played,
             self._states,
             self._noise,
             self._elapsed,
@@ -411,6 +404,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         self.kernel.describe_batch(
             self._records,
             self._tables,
+            self._features,
+            self._played,
             self._states,
             self.observation == "outcome",
             observations,
@@ -425,10 +420,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
 
     def _infos(self, masks: NDArray[np.int8], present: NDArray[np.bool_]) -> dict[str, Any]:
         infos: dict[str, Any] = {"action_mask": masks, "_action_mask": present}
-        if self._drawn is not None:
-            drawn = self._drawn.copy()
-            drawn[~present] = None
-            infos["scenario"] = drawn
+        if self._pool is not None:
+            infos["scenario"] = PlayedScenarios(self._pool, self._played.copy(), present)
             infos["_scenario"] = present.copy()
         return infos
 

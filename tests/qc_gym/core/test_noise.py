@@ -172,15 +172,6 @@ def test_binomial_of_ten_million_trials() -> None:
     assert_mean(standardised**2, 1.0, 2.0)
 
 
-def test_a_stream_draws_what_compiled_code_draws_from_it() -> None:
-    one, other = (noise.streams(np.random.default_rng(7), 1) for _ in range(2))
-    stream, expected = noise.Stream(one), np.empty(9)
-    draw_uniform(other, expected)
-    drawn = np.concatenate([stream.random(4), stream.random(0), stream.random(5)])
-    assert drawn.tobytes() == expected.tobytes()
-    assert one == other
-
-
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 2**130), max_size=20))
 @example([0, 1, 2**32 - 1, 2**32, 2**63, 2**64 - 1, 2**64, 2**128])
 def test_many_streams_start_where_numpys_generators_say(seeds: list[int]) -> None:

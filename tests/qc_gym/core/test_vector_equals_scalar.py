@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from strategies import scenario_ranges, scenarios
 
 import qc_gym
+from qc_gym.core.pool import PlayedScenarios
 
 ID = "qc_gym/SequentialSampling-v0"
 RANGE = {
@@ -69,6 +70,10 @@ def make_pair(
 
 def assert_identical(actual: Any, expected: Any, where: str = "") -> None:
     """Assert that types, dtypes, shapes, keys and every bit are the same."""
+    if isinstance(actual, PlayedScenarios):
+        actual = np.asarray(actual)
+    if isinstance(expected, PlayedScenarios):
+        expected = np.asarray(expected)
     assert type(actual) is type(expected), where
     if isinstance(actual, dict):
         assert set(actual) == set(expected), where
