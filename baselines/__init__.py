@@ -35,7 +35,6 @@ from baselines.core.solver import ImproperPolicyError, evaluate
 from baselines.core.sweep import vary
 from baselines.core.tabular import TabularOptimum
 from qc_gym.core.env import OBSERVATIONS, check_choice
-from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import Policy, feature_lens
 from qc_gym.core.population import read_population
@@ -269,6 +268,7 @@ def score_many(
     trained_on
         The range of scenarios that the policy was trained on: it sees each scenario's numbers beside the
         observation, scaled over that range. By default the range that the scenarios are drawn from.
+        One scenario, if it was trained on that alone: it sees the observation only.
     deterministic, episodes, seed
         As for :func:`score`; the seed is also that of the draws from a range.
 
@@ -286,9 +286,7 @@ def score_many(
     spread = population.spread
     if trained_on is not None:
         given = env_type.scenario_type.parse(trained_on)
-        if not isinstance(given, ScenarioRange):
-            raise ScenarioError(f"trained_on = {trained_on!r}: is no range of scenarios")
-        spread = given
+        spread = given if isinstance(given, ScenarioRange) else None
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
     check_choice("observation", observation, OBSERVATIONS)
     rows = np.full((5, len(population.scenarios)), np.nan)

@@ -168,8 +168,6 @@ def test_other_arguments_are_checked() -> None:
         baselines.solve_many(SAMPLING, ["aql10-rql20"], observation="all")
     with pytest.raises(TypeError, match="SequentialSamplin-v0"):
         baselines.solve_many("qc_gym/SequentialSamplin-v0", ["aql10-rql20"])
-    with pytest.raises(ScenarioError, match="trained_on = 'aql10-rql20': is no range"):
-        baselines.score_many(SAMPLING, RANGE, "random", count=2, trained_on="aql10-rql20")
     with pytest.raises(KeyError, match="nobody"):
         baselines.score_many(SAMPLING, ["aql10-rql20"], "nobody")
 
