@@ -28,12 +28,16 @@ import baselines
 from agents.callbacks import ExactRegret, write_curve
 from agents.experiment import Run, code_version, make_env
 from agents.files import sha256, write_whole
+from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
+from agents.held_out import mean_score, score_rows, score_sets
 from agents.policies import DESCRIPTION, WEIGHTS, save_policy
+from agents.tables import format_csv
 from agents.training import torch_threads, train
-from baselines import Score
+from baselines import Score, Scores
 from qc_gym.core.env import QCEnv
+from qc_gym.core.ranges import ScenarioRange
 
-RUN, CURVE = "run.json", "curve.csv"
+RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
 _PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
 """How the names begin of folders that are being written, and of the state of trainings broken off."""
 
@@ -257,7 +261,7 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
     With the run's own number of threads, so that the result does not depend on how the work was divided.
     """
     env = make_env(run)
-    curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
+    curve = _Messages(env, run, messages)
     checkpoint = _checkpoint_of(run, folder)
     model = train(
         run.algorithm,
@@ -270,15 +274,18 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
         hyperparameters=run.hyperparameters,
         threads=run.threads,
         callback=curve,
-        checkpoint=checkpoint,
+        # The scenarios that a range has drawn are no arrays: broken off, such a training begins again.
+        checkpoint=None if run.held_out is not None else checkpoint,
         replay=replay,
     )
     version, code = code_version()
+    held_out = _held_out_scores(run, model)
+    score = mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)
     result = {
         "run": run.model_dump(),
         "version": version,
         "code": code,
-        "score": asdict(baselines.score(env, model)),
+        "score": asdict(score),
         "seconds": curve.rows[-1]["seconds"],
     }
     partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
@@ -286,6 +293,9 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
     try:
         save_policy(model, partial, policy_description(run, env))
         write_curve(curve.rows, partial / CURVE)
+        if held_out:
+            rows = score_rows(held_out, _range_of(env))
+            write_whole(partial / HELD_OUT, format_csv(rows, HELD_OUT_COLUMNS))
         seal(partial, result)
         shutil.rmtree(folder / run.name, ignore_errors=True)
         partial.rename(folder / run.name)
@@ -293,6 +303,20 @@ def train_run(run: Run, folder: Path, messages: Any = None, replay: bool = False
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return result
+
+
+def _held_out_scores(run: Run, model: Any) -> dict[str, Scores]:
+    """Return the scores of an agent that was trained on a range, by the sets that it is scored on."""
+    if run.held_out is None:
+        return {}
+    return score_sets(run.env_id, run.held_out, model, run.observation, run.scenario)
+
+
+def _range_of(env: gym.Env[Any, Any]) -> ScenarioRange:
+    inner = env.unwrapped
+    assert isinstance(inner, QCEnv)
+    assert isinstance(inner.scenarios, ScenarioRange)
+    return inner.scenarios
 
 
 def seal(folder: Path, result: dict[str, Any]) -> None:
@@ -340,9 +364,14 @@ def is_whole(folder: Path) -> bool:
 class _Messages(ExactRegret):
     """The exact curve, told to the process that shows the progress."""
 
-    def __init__(self, env: Any, every: int, name: str, messages: Any) -> None:
-        super().__init__(env, every)
-        self._name = name
+    def __init__(self, env: Any, run: Run, messages: Any) -> None:
+        drawn = (
+            {}
+            if run.held_out is None
+            else {"count": run.held_out.curve_count, "seed": run.held_out.seed}
+        )
+        super().__init__(env, max(1, run.total_timesteps // run.scores), **drawn)
+        self._name = run.name
         self._messages = messages
 
     def measure(self) -> Score:
@@ -356,10 +385,11 @@ def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
     """Return what :func:`agents.save_policy` needs to know of a run."""
     inner = env.unwrapped
     assert isinstance(inner, QCEnv)
+    is_range = isinstance(inner.scenarios, ScenarioRange)
     return {
         "algorithm": run.algorithm,
         "hyperparameters": run.hyperparameters,
         "env_id": run.env_id,
-        "scenario": inner.scenario.model_dump(mode="json"),
+        "scenario": run.scenario if is_range else inner.scenario.model_dump(mode="json"),
         "observation": run.observation,
     }

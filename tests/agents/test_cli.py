@@ -469,7 +469,10 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
         ("solve", ID, "--scenario", "range.yaml", "--count", "0"),
         "count = 0",
     ),
-    "range to train on": ((*TRAIN, "--scenario", "range.yaml"), "range.yaml: is a range"),
+    "range to tune on": (
+        ("tune", ID, "ppo", "--scenario", "range.yaml", "--trials", "1"),
+        "scenario: is a range",
+    ),
     "one episode": (("solve", ID, "--episodes", "1"), "episodes = 1"),
     "missing model": (("score", ID, "none"), "none/policy.json: cannot be read"),
     "unknown algorithm": (("train", ID, "pppo"), "unknown algorithm 'pppo'; did you mean 'ppo'"),
