@@ -19,15 +19,16 @@ _TRAIN: Mapping[str, Any] = {
 RANGES: Mapping[str, Mapping[str, Any]] = {
     "train": _TRAIN,
     "interpolation": _TRAIN,
-    # Processes and rework that are worse than any before.
+    # Smaller samples and worse rework than any before: often no stage pays, where most did.
     "extrapolation": {
         **_TRAIN,
-        "fraction_defective": {"low": 0.30, "high": 0.45},
+        "sample_size": {"low": 2, "high": 7},
         "rework_fraction_defective": {"low": 0.30, "high": 0.45},
     },
 }
 """Plants with the lots of Yang (2010).
 
 What decides K is varied: the fractions nonconforming of new and of reworked items, the sample that a lot is
-accepted by, and both costs. ``extrapolation`` leaves the intervals of ``train`` in the fractions.
+accepted by, and both costs. ``extrapolation`` leaves the intervals of ``train`` in the sample and the
+rework.
 """

@@ -67,7 +67,7 @@ def test_a_run_holds_all_fields() -> None:
     assert run.scenario_name == "train"
     assert run.scenario["fraction_defective"] == {"low": 0.03, "high": 0.30}
     assert run.held_out is not None
-    assert run.held_out.sets["extrapolation"]["fraction_defective"]["low"] == 0.30  # type: ignore[index,call-overload]
+    assert run.held_out.sets["extrapolation"]["sample_size"]["high"] == 7  # type: ignore[index,call-overload]
     (published,) = run.held_out.sets["published"]
     assert published["fraction_defective"] == 0.161  # type: ignore[index,call-overload]
     again = Run.model_validate_json(run.model_dump_json())
