@@ -8,8 +8,11 @@ from typing import Any
 from stable_baselines3.common.callbacks import BaseCallback
 
 import baselines
+from agents.held_out import mean_score
 from agents.tables import format_csv
 from baselines import Score
+from qc_gym.core.env import QCEnv
+from qc_gym.core.ranges import ScenarioRange
 
 COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised", "stderr")
 
@@ -23,7 +26,8 @@ class ExactRegret(BaseCallback):
     Parameters
     ----------
     env
-        The environment to score on, scalar.
+        The environment to score on, scalar. Of a range of scenarios: each score is over the same
+        scenarios, drawn from it; see :func:`agents.held_out.mean_score`.
     every
         Steps of the agent between two scores; the first score is before, the last after training.
         A training that goes on where one ended (``reset_num_timesteps=False``) continues the curve.
@@ -32,6 +36,8 @@ class ExactRegret(BaseCallback):
     episodes
         To simulate at each score of an agent with memory. Fewer than for a last score: a step of
         256 recurrent networks takes some 15 ms, so that 10,000 episodes of 25 steps take 15 s.
+    count, seed
+        Scenarios drawn from a range, and the seed of these draws.
 
     Attributes
     ----------
@@ -40,7 +46,9 @@ class ExactRegret(BaseCallback):
         ``regret`` (money), ``normalised`` and ``stderr`` (money; 0.0 when exact) for each score.
     """
 
-    def __init__(self, env: Any, every: int, episodes: int = 1000) -> None:
+    def __init__(
+        self, env: Any, every: int, episodes: int = 1000, count: int = 20, seed: int = 1_000_000
+    ) -> None:
         super().__init__()
         if every < 1:
             raise ValueError(f"every = {every!r}: at least 1 step is needed")
@@ -49,6 +57,7 @@ class ExactRegret(BaseCallback):
         self.env = env
         self.every = every
         self.episodes = episodes
+        self.count, self.seed = count, seed
         self.rows: list[dict[str, float]] = []
         self._scoring_seconds = 0.0
 
@@ -79,7 +88,7 @@ class ExactRegret(BaseCallback):
     def measure(self) -> Score:
         """Score the agent now and add a row to the curve."""
         began = time.perf_counter()
-        score = baselines.score(self.env, self.model, episodes=self.episodes)
+        score = self._score()
         self.rows.append(
             {
                 "timesteps": self.num_timesteps,
@@ -95,6 +104,21 @@ class ExactRegret(BaseCallback):
         self.logger.dump(self.num_timesteps)
         self._scoring_seconds += time.perf_counter() - began
         return score
+
+    def _score(self) -> Score:
+        inner = self.env.unwrapped
+        if not isinstance(inner, QCEnv) or not isinstance(inner.scenarios, ScenarioRange):
+            return baselines.score(self.env, self.model, episodes=self.episodes)
+        scores = baselines.score_many(
+            self.env.spec.id,
+            inner.scenarios,
+            self.model,
+            count=self.count,
+            seed=self.seed,
+            observation=inner.observation,
+            episodes=self.episodes,
+        )
+        return mean_score(scores)
 
 
 def curve_csv(rows: list[dict[str, float]]) -> str:

@@ -17,11 +17,13 @@ import baselines
 import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
+from agents.held_out import HeldOut
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.files import read_mapping
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record, validated
+from qc_gym.core.scenario import Scenario
 
 Count = Annotated[int, Field(ge=1)]
 MANIFEST = "experiment.json"
@@ -39,12 +41,19 @@ class Training(Record):
 
 
 class Problem(Record):
-    """An environment with its scenario, and the algorithms to train on it."""
+    """An environment with its scenario or range, and the algorithms to train on it.
+
+    Attributes
+    ----------
+    held_out
+        With a range: what the agents are scored on; by default, other draws from the range.
+    """
 
     env_id: str
     scenario: str | dict[str, Any] | None = None
     observation: Literal["belief", "outcome"] = "belief"
     algorithms: Annotated[dict[str, Training], Field(min_length=1)]
+    held_out: HeldOut | None = None
 
 
 class Experiment(Record):
@@ -110,8 +119,10 @@ class Run(Record):
     Attributes
     ----------
     scenario, scenario_name
-        All fields of the scenario, and what it is called: a preset, the stem of a file,
+        All fields of the scenario or the range, and what it is called: a preset, the stem of a file,
         ``default`` or ``custom``.
+    held_out
+        What it is scored on, if it is trained on a range.
     """
 
     env_id: str
@@ -125,6 +136,7 @@ class Run(Record):
     num_envs: int
     threads: int
     hyperparameters: dict[str, Any]
+    held_out: HeldOut | None = None
 
     @functools.cached_property
     def name(self) -> str:
@@ -203,12 +215,13 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         )
         entry.check_rollout(num_envs, hyperparameters)
         inner = make_env(problem).unwrapped
+        assert isinstance(inner, QCEnv)
+        scenario, held_out = _scored_on(problem, inner.scenarios)
     except ValueError as error:
         raise ScenarioError(f"{problem.env_id}, {algorithm}: {error}") from error
-    assert isinstance(inner, QCEnv)
     return {
         "env_id": problem.env_id,
-        "scenario": inner.scenario.model_dump(mode="json"),
+        "scenario": scenario,
         "scenario_name": scenario_name(problem.scenario),
         "observation": problem.observation,
         "algorithm": algorithm,
@@ -216,7 +229,21 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "num_envs": num_envs,
         "threads": training.threads,
         "hyperparameters": hyperparameters,
+        "held_out": held_out,
     }
+
+
+def _scored_on(
+    problem: Problem, scenarios: Scenario | ScenarioRange
+) -> tuple[dict[str, Any], HeldOut | None]:
+    """Return the fields of a scenario or a range, and what agents that are trained on it are scored on."""
+    if isinstance(scenarios, ScenarioRange):
+        fields = dict(scenarios.fields)
+        held_out = problem.held_out or HeldOut(sets={scenario_name(problem.scenario): fields})
+        return fields, held_out.resolved(problem.env_id, scenarios)
+    if problem.held_out is not None:
+        raise ScenarioError("held_out: goes with a range of scenarios")
+    return scenarios.model_dump(mode="json"), None
 
 
 def make_env(run: Run | Problem) -> gym.Env[Any, Any]:
@@ -225,14 +252,9 @@ def make_env(run: Run | Problem) -> gym.Env[Any, Any]:
     Raises
     ------
     ScenarioError
-        The scenario cannot be used, or is a range.
+        The scenario cannot be used.
     """
-    env = gym.make(run.env_id, scenario=run.scenario, observation=run.observation)
-    assert isinstance(env.unwrapped, QCEnv)
-    if isinstance(env.unwrapped.scenarios, ScenarioRange):
-        where = run.scenario if isinstance(run.scenario, str) else "scenario"
-        raise ScenarioError(f"{where}: is a range, which has no one optimum to score against")
-    return env
+    return gym.make(run.env_id, scenario=run.scenario, observation=run.observation)
 
 
 def write_manifest(experiment: Experiment, folder: str | Path) -> None:

@@ -19,6 +19,10 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
+from qc_gym.core.env import QCEnv, observation_space
+from qc_gym.core.errors import ScenarioError
+from qc_gym.core.policy import feature_lens
+from qc_gym.core.ranges import ScenarioRange
 
 DESCRIPTION, WEIGHTS = "policy.json", "policy.safetensors"
 _FORMAT = 1
@@ -160,6 +164,32 @@ def check_fits(policy: BasePolicy, description: Mapping[str, Any], env: gym.Env[
     ):
         if wanted != given:
             raise ValueError(f"scenario: its {what} are {given}; the model's are {wanted}")
+
+
+def as_seen(env: gym.Env[Any, Any], trained_on: Any) -> gym.Env[Any, Any]:
+    """Return an environment of one scenario as a policy sees it.
+
+    Parameters
+    ----------
+    trained_on
+        The scenario or the range that it was trained on. Of a range, it sees the numbers of the
+        scenario, scaled over the range, beside the observation.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario does not have what the range varies.
+    """
+    inner = env.unwrapped
+    assert isinstance(inner, QCEnv)
+    spread = inner.scenario_type.parse(trained_on)
+    if not isinstance(spread, ScenarioRange):
+        return env
+    lens = feature_lens(spread.features(inner.scenario))
+    if spread.kernel != inner.kernel:
+        raise ScenarioError("scenario: its states and actions are not of the size of the range's")
+    space = observation_space(spread, inner.observation)
+    return gym.wrappers.TransformObservation(env, lambda row: lens(row[np.newaxis])[0], space)
 
 
 def _network(description: Mapping[str, Any]) -> BasePolicy:

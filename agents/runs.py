@@ -21,12 +21,16 @@ from agents.callbacks import ExactRegret, curve_csv
 from agents.engines import ONE_PROCESS, Engine, tell_end
 from agents.experiment import Run, code_version, make_env
 from agents.files import sha256
+from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
+from agents.held_out import mean_score, score_rows, score_sets
 from agents.policies import DESCRIPTION, WEIGHTS, policy_files
+from agents.tables import format_csv
 from agents.training import torch_threads, train
-from baselines import Score
+from baselines import Score, Scores
 from qc_gym.core.env import QCEnv
+from qc_gym.core.ranges import ScenarioRange
 
-RUN, CURVE = "run.json", "curve.csv"
+RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
 _PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
 """How the names begin of folders that are being written, and of the state of trainings broken off."""
 
@@ -189,7 +193,7 @@ def train_run(
         See :func:`carry_out`.
     """
     env = make_env(run)
-    curve = _Messages(env, max(1, run.total_timesteps // run.scores), run.name, messages)
+    curve = _Messages(env, run, messages)
     model = train(
         run.algorithm,
         run.env_id,
@@ -201,19 +205,26 @@ def train_run(
         hyperparameters=run.hyperparameters,
         threads=run.threads,
         callback=curve,
-        checkpoint=checkpoint,
+        # The scenarios that a range has drawn are no arrays: broken off, such a training begins again.
+        checkpoint=None if run.held_out is not None else checkpoint,
         replay=replay,
     )
     version, code = code_version()
+    held_out = _held_out_scores(run, model)
+    score = mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)
     result = {
         "run": run.model_dump(),
         "version": version,
         "code": code,
-        "score": asdict(baselines.score(env, model)),
+        "score": asdict(score),
         "seconds": curve.rows[-1]["seconds"],
     }
     files = policy_files(model, policy_description(run, env))
-    return sealed({**files, CURVE: curve_csv(curve.rows).encode()}, result)
+    files[CURVE] = curve_csv(curve.rows).encode()
+    if held_out:
+        rows = score_rows(held_out, _range_of(env))
+        files[HELD_OUT] = format_csv(rows, HELD_OUT_COLUMNS).encode()
+    return sealed(files, result)
 
 
 def write_run(files: Files, run: Run, folder: Path) -> dict[str, Any]:
@@ -248,6 +259,20 @@ def sealed(files: Files, result: Mapping[str, Any]) -> Files:
     content = {**result, "files": {name: sha256(files[name]) for name in sorted(files)}}
     content["digest"] = digest(content)
     return {**files, RUN: (json.dumps(content, indent=2) + "\n").encode()}
+
+
+def _held_out_scores(run: Run, model: Any) -> dict[str, Scores]:
+    """Return the scores of an agent that was trained on a range, by the sets that it is scored on."""
+    if run.held_out is None:
+        return {}
+    return score_sets(run.env_id, run.held_out, model, run.observation, run.scenario)
+
+
+def _range_of(env: gym.Env[Any, Any]) -> ScenarioRange:
+    inner = env.unwrapped
+    assert isinstance(inner, QCEnv)
+    assert isinstance(inner.scenarios, ScenarioRange)
+    return inner.scenarios
 
 
 def digest(result: Mapping[str, Any]) -> str:
@@ -287,9 +312,14 @@ def is_whole(folder: Path) -> bool:
 class _Messages(ExactRegret):
     """The exact curve, told to the process that shows the progress."""
 
-    def __init__(self, env: Any, every: int, name: str, messages: Any) -> None:
-        super().__init__(env, every)
-        self._name = name
+    def __init__(self, env: Any, run: Run, messages: Any) -> None:
+        drawn = (
+            {}
+            if run.held_out is None
+            else {"count": run.held_out.curve_count, "seed": run.held_out.seed}
+        )
+        super().__init__(env, max(1, run.total_timesteps // run.scores), **drawn)
+        self._name = run.name
         self._messages = messages
 
     def measure(self) -> Score:
@@ -303,10 +333,11 @@ def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
     """Return what :func:`agents.policies.policy_files` needs to know of a run."""
     inner = env.unwrapped
     assert isinstance(inner, QCEnv)
+    is_range = isinstance(inner.scenarios, ScenarioRange)
     return {
         "algorithm": run.algorithm,
         "hyperparameters": run.hyperparameters,
         "env_id": run.env_id,
-        "scenario": inner.scenario.model_dump(mode="json"),
+        "scenario": run.scenario if is_range else inner.scenario.model_dump(mode="json"),
         "observation": run.observation,
     }

@@ -36,9 +36,8 @@ from baselines.core.solver import ImproperPolicyError, evaluate
 from baselines.core.sweep import vary
 from baselines.core.tabular import TabularOptimum
 from qc_gym.core.env import OBSERVATIONS, check_choice
-from qc_gym.core.errors import ScenarioError
 from qc_gym.core.numbers import whole_number
-from qc_gym.core.policy import Policy, feature_lens
+from qc_gym.core.policy import DesignedPolicy, Policy, feature_lens
 from qc_gym.core.population import read_population
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
@@ -269,9 +268,12 @@ def score_many(
         As for :func:`solve_many`.
     policy
         As for :func:`score`; or the name of a reference policy, which is designed anew for each scenario.
+        A policy of this package that was made for another scenario is kept as it is: the same actions
+        after the same actions and results; left out where it does not say what to do.
     trained_on
         The range of scenarios that the policy was trained on: it sees each scenario's numbers beside the
         observation, scaled over that range. By default the range that the scenarios are drawn from.
+        One scenario, if it was trained on that alone: it sees the observation only.
     deterministic, episodes, seed
         As for :func:`score`; the seed is also that of the draws from a range.
 
@@ -289,26 +291,29 @@ def score_many(
     spread = population.spread
     if trained_on is not None:
         given = env_type.scenario_type.parse(trained_on)
-        if not isinstance(given, ScenarioRange):
-            raise ScenarioError(f"trained_on = {trained_on!r}: is no range of scenarios")
-        spread = given
+        spread = given if isinstance(given, ScenarioRange) else None
     episodes, seed = whole_number("episodes", episodes, 1), whole_number("seed", seed, 0)
     check_choice("observation", observation, OBSERVATIONS)
-    rows = np.full((5, len(population.scenarios)), np.nan)
+    rows = np.full((6, len(population.scenarios)), np.nan)
     left_out: dict[int, str] = {}
     for i, one in enumerate(population.scenarios):
         problem = Problem(env_type, one, observation)
         try:
             played = problem.optimum.references()[policy] if isinstance(policy, str) else policy
+            if isinstance(played, DesignedPolicy):
+                played = problem.optimum.carried(played)
         except NoPlanError as error:
             left_out[i] = str(error)
             continue
         if spread is not None and not isinstance(policy, str):
             problem.lenses.append(feature_lens(spread.features(one)))
         found = _scored(problem, played, deterministic, episodes, seed)
-        rows[:, i] = found.value, found.optimum, found.regret, found.normalised, found.stderr
-    values, optima, regrets, normalised, stderrs = rows
-    return Scores(population.scenarios, values, optima, regrets, normalised, stderrs, left_out)
+        money = found.value, found.optimum, found.regret
+        rows[:, i] = *money, found.normalised, found.stderr, found.expected_length
+    values, optima, regrets, normalised, stderrs, lengths = rows
+    return Scores(
+        population.scenarios, values, optima, regrets, normalised, stderrs, lengths, left_out
+    )
 
 
 def disagreements(

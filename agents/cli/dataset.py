@@ -16,12 +16,14 @@ from agents.cli.options import (
     ScenarioOption,
     Seed,
     env_id_of,
+    inner,
     make_env,
     scenario_source,
     whole_number,
 )
 from agents.cli.output import say
 from qc_gym.core.errors import close_names
+from qc_gym.core.ranges import ScenarioRange
 
 OPTIMUM = "optimum"
 
@@ -90,7 +92,12 @@ def _made(
     from agents.cli.optima import trained
 
     if Path(policy).is_dir():
-        return trained(env_id, policy, scenario, pairs, observation)
+        made, player, _ = trained(env_id, policy, scenario, pairs, observation)
+        if isinstance(inner(made).scenarios, ScenarioRange):
+            raise ValueError(
+                f"--policy {policy}: was trained on a range; give --scenario one of it"
+            )
+        return made, player
     made = make_env(env_id, scenario_source(env_id, scenario, pairs), observation)
     if policy == OPTIMUM:
         return made, baselines.solve(made).policy

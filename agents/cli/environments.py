@@ -36,15 +36,21 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def list_environments(as_json: AsJson = False) -> None:
-    """List the environments and their presets."""
-    presets = {
-        env_id: list(inner(gym.make(env_id)).scenario_type.presets)
-        for env_id in qc_gym.ENVIRONMENTS
-    }
+    """List the environments, their presets and their ranges of scenarios."""
+    named = {}
+    for env_id in qc_gym.ENVIRONMENTS:
+        scenario_type = inner(gym.make(env_id)).scenario_type
+        named[env_id] = {
+            "presets": list(scenario_type.presets),
+            "ranges": list(scenario_type.ranges),
+        }
     if as_json:
-        print_json(presets)
+        print_json(named)
         return
-    rows = [{"environment": name, "presets": ", ".join(one)} for name, one in presets.items()]
+    rows = [
+        {"environment": env_id, **{kind: ", ".join(names) for kind, names in one.items()}}
+        for env_id, one in named.items()
+    ]
     print_table("Environments", rows)
 
 

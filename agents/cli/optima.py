@@ -39,6 +39,7 @@ from agents.cli.options import (
     whole_number,
 )
 from agents.cli.output import print_json, print_table, say
+from agents.cli.ranges import Count, print_optima, print_scores, refuse_options
 from agents.cli.sensitivity import (
     Csv,
     Least,
@@ -50,6 +51,7 @@ from agents.cli.sensitivity import (
 )
 from agents.files import write_whole
 from agents.tables import explain_none
+from qc_gym.core.ranges import ScenarioRange
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from baselines import Certificate, Plan
 
 
+_OF_ONE, _OF_MANY = "is of one scenario, and a range holds many", "goes with a range of scenarios"
 _PLANS: dict[str, Callable[[Plan], str]] = {
     ".txt": lambda plan: plan.text(),
     ".csv": lambda plan: plan.csv(),
@@ -92,6 +95,7 @@ def solve(
     check: Annotated[
         bool, typer.Option("--check/--no-check", help="Whether to simulate; see --episodes.")
     ] = True,
+    count: Count = None,
     seed: Seed = 0,
     plan: Annotated[
         Path | None,
@@ -105,6 +109,8 @@ def solve(
     as_json: AsJson = False,
 ) -> int:
     """Compute the exact optimum, its certificate and the plan for the shop floor.
+
+    Of a range: the optima of scenarios that are drawn from it, and the one of least value.
 
     The exit status is 1 if the optimum fails its check.
     """
@@ -127,14 +133,30 @@ def solve(
             seed=seed,
         )
         return 0
+    env_id = env_id_of(env)
+    made = make_env(env_id, scenario_source(env_id, scenario, set_), observation, ranges=True)
+    spread = inner(made).scenarios
+    if isinstance(spread, ScenarioRange):
+        given = {"--plan": plan, "--figures": figures, "--episodes": episodes is not None}
+        given |= {"--no-check": not check}
+        refuse_options(given, _OF_ONE)
+        print_optima(
+            env_id,
+            spread,
+            inner(made).observation,
+            count=count,
+            seed=seed,
+            words=_words(scenario, set_),
+            as_json=as_json,
+        )
+        return 0
+    refuse_options({"--count": count is not None}, _OF_MANY)
     episodes = 100_000 if episodes is None else episodes
     if plan is not None and plan.suffix not in _PLANS:
         raise ValueError(
             f"--plan {plan}: the name should end in {', '.join(_PLANS)} (a plan of one's own is scored by "
             "qc-gym score)"
         )
-    env_id = env_id_of(env)
-    made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
     solution = baselines.solve(made)
     certificate = solution.certificate
     if check and episodes != 0:
@@ -165,6 +187,12 @@ def solve(
         say()
         say(told.table())
     return 1 if certificate.passed is False else 0
+
+
+def _words(scenario: str | None, pairs: list[str] | None) -> list[str]:
+    """Return the options that named a scenario or a range."""
+    named = [] if scenario is None else ["--scenario", scenario]
+    return [*named, *(word for pair in pairs or () for word in ("--set", pair))]
 
 
 def _check_together(
@@ -208,17 +236,42 @@ def score(
     csv: CurvesCsv = None,
     figures: Figures = None,
     observation: Observation = None,
+    count: Count = None,
+    seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Score a trained agent, and tell where its regret comes from; or plans, beside the references."""
+    """Score a trained agent, and tell where its regret comes from; or plans, beside the references.
+
+    On a range: the mean regret over scenarios that are drawn from it, and where each policy loses most.
+    """
     import baselines
 
     env_id = env_id_of(env)
     asked = asked_numbers(alpha=alpha, beta=beta, aql=aql, level=level)
+    trained_on = None
     if model is None:
-        made = make_env(env_id, scenario_source(env_id, scenario, set_), observation)
+        made = make_env(env_id, scenario_source(env_id, scenario, set_), observation, ranges=True)
     else:
-        made, policy = trained(env_id, model, scenario, set_, observation)
+        made, policy, trained_on = trained(env_id, model, scenario, set_, observation)
+    spread = inner(made).scenarios
+    if isinstance(spread, ScenarioRange):
+        given = {"--plan": plan, "--figures": figures, "--csv": csv}
+        refuse_options(given | {f"--{name}": value for name, value in asked.items()}, _OF_ONE)
+        made.reset(seed=seed)
+        names = baselines.reference_policies(made).names
+        print_scores(
+            env_id,
+            spread,
+            {name: name for name in names} if model is None else {model: policy},
+            inner(made).observation,
+            trained_on=trained_on,
+            count=count,
+            seed=seed,
+            words=_words(scenario, set_),
+            as_json=as_json,
+        )
+        return
+    refuse_options({"--count": count is not None}, _OF_MANY)
     check_plan_options(made, plan, asked, (csv, figures), is_needed=model is not None)
     references = baselines.reference_policies(made, **asked)
     rivals = {model: policy} if model is not None else references
@@ -246,18 +299,28 @@ def trained(
     scenario: str | None,
     pairs: list[str] | None,
     observation: str | None,
-) -> tuple[gym.Env[Any, Any], Any]:
-    """Return a trained policy and an environment that it fits: by default that of its training."""
-    from agents.policies import check_fits, load_policy
+) -> tuple[gym.Env[Any, Any], Any, Any]:
+    """Return an environment, a trained policy that fits it, and the scenario or range of its training.
+
+    By default it is the environment of the training.
+    """
+    from agents.policies import as_seen, check_fits, load_policy
 
     policy, trained = load_policy(folder)
     source: Any = scenario
     if scenario is None and trained["env_id"] == env_id:
         source = trained["scenario"]
     observation = observation or trained["observation"]
-    made = make_env(env_id, scenario_source(env_id, source, pairs), observation)
-    check_fits(policy, trained, made)
-    return made, policy
+    made = make_env(env_id, scenario_source(env_id, source, pairs), observation, ranges=True)
+    if trained["env_id"] != env_id:
+        check_fits(policy, trained, made)  # says so
+    one = made
+    if isinstance(inner(made).scenarios, ScenarioRange):
+        made.reset(seed=0)
+        one = make_env(env_id, inner(made).scenario, observation)
+    seen = as_seen(one, trained["scenario"])
+    check_fits(policy, trained, seen)
+    return seen if one is made else made, policy, trained["scenario"]
 
 
 def _print_disagreements(env: gym.Env[Any, Any], policy: Any, regret: float) -> None:

@@ -86,9 +86,10 @@ def _complete_scenario(ctx: typer.Context, incomplete: str) -> list[str]:
         env_ids = [env_id_of(ctx.params.get("env") or "")]
     except ValueError:  # not written yet, or not to be known before the option has its value
         env_ids = list(qc_gym.ENVIRONMENTS)
-    presets = [name for one in env_ids for name in inner(gym.make(one)).scenario_type.presets]
+    types = [inner(gym.make(one)).scenario_type for one in env_ids]
+    names = [name for one in types for name in (*one.presets, *one.ranges)]
     files = (str(path) for pattern in ("*.yaml", "*.yml") for path in Path().glob(pattern))
-    return [name for name in [*presets, *files] if name.startswith(incomplete)]
+    return [name for name in [*names, *files] if name.startswith(incomplete)]
 
 
 def _complete_algorithm(incomplete: str) -> list[str]:
@@ -117,7 +118,7 @@ ScenarioOption = Annotated[
     str | None,
     typer.Option(
         "--scenario",
-        help="A preset or a YAML file; by default the first preset.",
+        help="A preset, a range or a YAML file; by default the first preset.",
         autocompletion=_complete_scenario,
     ),
 ]

@@ -51,7 +51,7 @@ Problem = tuple[str, str, str]
 def run_row(result: Result) -> dict[str, Any]:
     """Return the row of a run."""
     arrival = reached(result.curve)
-    return _row(result.problem, result.run.algorithm, result.score) | {
+    return make_row(result.problem, result.run.algorithm, result.score) | {
         "seed": result.run.seed,
         "run": result.folder.name,
         "timesteps": int(result.curve[-1]["timesteps"]),
@@ -67,11 +67,11 @@ def reference_rows(problem: Problem, env: Any) -> tuple[list[dict[str, Any]], di
     And why a reference is not among them, by its name, where one fails: it does not take the others along.
     """
     references = baselines.reference_policies(env)
-    rows = [_row(problem, "optimum", asdict(baselines.score(env, baselines.solve(env).policy)))]
+    rows = [make_row(problem, "optimum", asdict(baselines.score(env, baselines.solve(env).policy)))]
     failed: dict[str, str] = {}
     for name in references.names:
         try:
-            rows.append(_row(problem, name, asdict(baselines.score(env, references[name]))))
+            rows.append(make_row(problem, name, asdict(baselines.score(env, references[name]))))
         except baselines.NoPlanError:
             continue
         except Exception as error:
@@ -79,7 +79,8 @@ def reference_rows(problem: Problem, env: Any) -> tuple[list[dict[str, Any]], di
     return rows, failed
 
 
-def _row(problem: Problem, policy: str, score: Row) -> dict[str, Any]:
+def make_row(problem: Problem, policy: str, score: Row) -> dict[str, Any]:
+    """Return a row of ``results.csv``, without what only a run has."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row.update(zip(("env_id", "scenario", "observation"), problem, strict=True))
     row["policy"] = policy

@@ -134,7 +134,7 @@ function drawDisagreements(section, problem) {
 function drawSection(section) {
   const problem = data.problems[section.dataset.name];
   if (problem) {
-    drawCurves(section, problem);
+    if (problem.curves.length) drawCurves(section, problem);
     drawDisagreements(section, problem);
   } else {
     drawIntervals(section.querySelector(".intervals"));

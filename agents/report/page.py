@@ -34,6 +34,10 @@ _NOTES = {
     "Over all problems": "Policies tried on the most problems come first. iqm: interquartile mean of the "
     "normalised score over the runs of all problems, with a stratified bootstrap interval of 95 %; "
     "steps and seconds: medians.",
+    "Generalists": "Trained on a range, and scored exactly on scenarios never seen: the median, 5th "
+    "percentile and worst of the normalised score over scenarios, and the mean regret with its standard "
+    "error from scenario to scenario. In the tables of the sets, normalised is that median, regret that "
+    "mean.",
     "Probability of improvement": "How likely a run of the first beats a run of the second, on the "
     "problems of both.",
     "The price of not seeing the belief": "Of the algorithms trained with each observation, the one of "

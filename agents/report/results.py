@@ -13,8 +13,9 @@ from typing import Any
 
 from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.experiment import MANIFEST, Run, code_version
+from agents.held_out import read_rows
 from agents.policies import load_policy
-from agents.runs import CURVE, RUN, check_seal
+from agents.runs import CURVE, HELD_OUT, RUN, check_seal
 from baselines import Score
 from qc_gym.core.record import validated
 
@@ -50,6 +51,9 @@ class Result:
         Rows of the exact learning curve; see :class:`agents.ExactRegret`.
     policy
         The trained policy.
+    held_out
+        Rows of the scores on held-out scenarios, if it was trained on a range; see
+        :func:`agents.held_out.score_rows`.
     """
 
     folder: Path
@@ -60,6 +64,7 @@ class Result:
     seconds: float
     curve: Sequence[Mapping[str, float]]
     policy: Any
+    held_out: Sequence[Mapping[str, Any]] = ()
 
     @property
     def title(self) -> str:
@@ -110,10 +115,14 @@ def read_result(folder: str | Path) -> Result:
             raise ValueError(f"{CURVE} holds no rows")
         if any(math.isnan(value) for row in curve for value in row.values()):
             raise ValueError(f"{CURVE} holds what is not a number")
+        held_out: list[dict[str, Any]] = []
+        if run.held_out is not None:
+            with (folder / HELD_OUT).open(newline="", encoding="utf-8") as file:
+                held_out = read_rows(list(csv.DictReader(file)))
         policy, _ = load_policy(folder)
         seconds, code = float(content["seconds"]), str(content["code"])
         check_seal(folder)  # last: what is wrong is told by its name where it can be
-        return Result(folder, run, version, code, score, seconds, curve, policy)
+        return Result(folder, run, version, code, score, seconds, curve, policy, held_out)
     except (AttributeError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error

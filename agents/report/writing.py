@@ -16,6 +16,7 @@ import gymnasium as gym
 import baselines
 from agents.files import png, write_whole
 from agents.report.figures import caution, intervals, learning_curves, performance_profiles
+from agents.report.generalists import sections_of, standings
 from agents.report.leaderboard import (
     COLUMNS,
     Problem,
@@ -52,15 +53,20 @@ class Report:
         Those of ``results.csv``: one for each run and reference policy.
     left_out
         Why a run is not in it, by the name of its folder.
+    generalists
+        Of each run on a range, its scores on each set of held-out scenarios.
     """
 
     rows: list[dict[str, Any]]
     left_out: dict[str, str]
+    generalists: list[dict[str, Any]]
 
     @cached_property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The tables of the leaderboard by title: over all problems, and for each."""
         tables = {"Over all problems": overall(self.rows)}
+        if self.generalists:
+            tables["Generalists"] = self.generalists
         if pairs := improvements(self.rows):
             tables["Probability of improvement"] = pairs
         if prices := prices_of_not_seeing(self.rows):
@@ -102,9 +108,14 @@ def write_report(
 def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) -> Report:
     rows: list[dict[str, Any]] = []
     sections: list[Section] = []
+    generalists: list[dict[str, Any]] = []
     for problem, group in _by_problem(results).items():
         try:
-            section = _section(problem, group, left_out)
+            if group[0].run.held_out is not None:
+                found = sections_of(problem, group)
+                generalists += standings(group)
+            else:
+                found = [_section(problem, group, left_out)]
         except Exception as error:  # one problem does not take the others along
             reason = f"{type(error).__name__}: {error}"
             left_out |= {
@@ -113,11 +124,11 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
                 if result.folder.name not in left_out
             }
             continue
-        sections.append(section)
-        rows += section.rows
+        sections += found
+        rows += [row for section in found for row in section.rows]
     if not sections:
         raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
-    report = Report(rows, left_out)
+    report = Report(rows, left_out, generalists)
     common = {
         "intervals": intervals(overall(rows)),
         "profiles": performance_profiles(profiles(rows)),

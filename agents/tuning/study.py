@@ -20,6 +20,7 @@ import yaml
 from agents.experiment import Experiment, Problem, Run, Training, code_version
 from agents.files import png, write_whole
 from agents.tuning.space import Space
+from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 
 if TYPE_CHECKING:
@@ -102,7 +103,12 @@ class Tuning:
 
     @cached_property
     def _default_runs(self) -> tuple[Run, ...]:
-        return self.experiment(Training()).runs
+        runs = self.experiment(Training()).runs
+        if runs[0].held_out is not None:
+            raise ScenarioError(
+                "scenario: is a range, and configurations are searched on one scenario"
+            )
+        return runs
 
     @property
     def default_parameters(self) -> dict[str, Any]:

@@ -71,8 +71,11 @@ class Scores:
         float64 (n,): 1 for the optimum, 0 for uniformly random play.
     stderrs
         float64 (n,): standard error of each value; 0.0 where it was computed.
+    expected_lengths
+        float64 (n,): expected number of decisions in an episode.
     left_out
-        Why a reference policy does not exist for a scenario, by the scenario's number; its numbers are NaN.
+        Why a reference policy does not exist for a scenario, or a plan made for another does not carry
+        over, by the scenario's number; its numbers are NaN.
     """
 
     scenarios: tuple[Scenario, ...]
@@ -81,6 +84,7 @@ class Scores:
     regrets: Floats
     normalised: Floats
     stderrs: Floats
+    expected_lengths: Floats
     left_out: dict[int, str]
 
     def __len__(self) -> int:

@@ -21,6 +21,7 @@ from qc_gym.assembly.dynamics import (
     scenario_dtype,
     state_dtype,
 )
+from qc_gym.assembly.ranges import RANGES
 from qc_gym.core.fields import Money, Share
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
@@ -236,6 +237,7 @@ class AssemblyScenario(Scenario):
             },
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check(self) -> Self:

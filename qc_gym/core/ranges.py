@@ -136,7 +136,7 @@ class ScenarioRange:
         Raises
         ------
         ScenarioError
-            It has what is none of the choices.
+            It has what is none of the choices, or not a field that is varied.
         """
         features = []
         for path, spread in self.ranges.items():
@@ -197,7 +197,12 @@ def _corners(ends: Sequence[Sequence[float]]) -> Iterator[Sequence[float]]:
 def _at_path(scenario: Scenario, path: Sequence[str]) -> Any:
     value: Any = scenario
     for name in path:
-        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+        try:
+            value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+        except (AttributeError, KeyError):
+            raise ScenarioError(
+                f"{'.'.join(path)}: the scenario has no such field, which the range varies"
+            ) from None
     return value
 
 

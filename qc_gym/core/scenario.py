@@ -24,11 +24,14 @@ if TYPE_CHECKING:
 class Scenario(Record):
     """Base of the parameters of a family of environments.
 
-    Subclasses declare the fields, the named ``presets`` (the first is the default), :attr:`kernel`,
+    Subclasses declare the fields, the named ``presets`` (the first is the default), the named ``ranges``
+    (``train``; ``interpolation``, of the same intervals, whose draws are new as long as their seed is; and
+    ``extrapolation``, every scenario of which is outside the intervals of ``train``), :attr:`kernel`,
     :attr:`action_names` and :meth:`record`.
     """
 
     presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def kernel(self) -> Kernel:
@@ -65,8 +68,9 @@ class Scenario(Record):
         Parameters
         ----------
         source
-            The name of a preset, a mapping of fields (or a row of a data frame), the path of a YAML
-            or JSON file that holds such a mapping, a scenario or a range; None is the first preset.
+            The name of a preset or of a range, a mapping of fields (or a row of a data frame), the path
+            of a YAML or JSON file that holds such a mapping, a scenario or a range; None is the first
+            preset.
 
         Raises
         ------
@@ -85,15 +89,16 @@ class Scenario(Record):
             )
         if source is None:
             source = next(iter(cls.presets))
-        if isinstance(source, str) and source in cls.presets:
-            return cls._from_mapping(cls.presets[source])
+        named = {**cls.presets, **cls.ranges}
+        if isinstance(source, str) and source in named:
+            return cls._from_mapping(named[source])
         if isinstance(source, str | os.PathLike):
             return cls._from_file(source)
         if is_mapping(source):
             return cls._from_mapping(source)
         raise ScenarioError(
             f"scenario: got {shown(source)} of type {type(source).__name__}; allowed are the name of "
-            f"a preset, a mapping of fields, the path of a YAML or JSON file or a {cls.__name__}"
+            f"a preset or a range, a mapping of fields, the path of a YAML or JSON file or a {cls.__name__}"
         )
 
     @classmethod
@@ -101,7 +106,7 @@ class Scenario(Record):
         path = Path(source)
         if path.suffix in SUFFIXES:
             return cls._from_mapping(read_mapping(path), where=str(path))
-        hint = close_names(str(source), list(cls.presets))
+        hint = close_names(str(source), [*cls.presets, *cls.ranges])
         for suffix in SUFFIXES:
             if os.path.isfile(f"{path}{suffix}"):
                 hint = f"the file is named {f'{path}{suffix}'!r}. {hint}"

@@ -15,6 +15,7 @@ from qc_gym.core.inspection import check_errors
 from qc_gym.core.kernel import Kernel
 from qc_gym.core.scenario import Scenario
 from qc_gym.kstage.dynamics import KERNEL, scenario_dtype
+from qc_gym.kstage.ranges import RANGES
 from qc_gym.kstage.steady_state import SteadyState, cost_table, steady_state
 
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -194,6 +195,7 @@ class KStageScenario(PlantScenario):
             "miss": 0.15,
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check_pool(self) -> Self:

@@ -15,6 +15,7 @@ from qc_gym.core.fields import Money, Probability, Rate
 from qc_gym.core.kernel import Kernel
 from qc_gym.kstage.scenario import PlantScenario
 from qc_gym.kstage_control.dynamics import KERNEL, belief_size, outcome_size, scenario_dtype
+from qc_gym.kstage_control.ranges import RANGES
 
 Levels = Annotated[tuple[Rate, ...], Field(min_length=1, max_length=10, strict=False)]
 Row = Annotated[tuple[Probability, ...], Field(strict=False)]
@@ -115,6 +116,7 @@ class KStageControlScenario(PlantScenario):
             "miss": 0.12,
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check_levels(self) -> Self:

@@ -17,6 +17,7 @@ from qc_gym.core.kernel import Kernel
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.lot.dynamics import KERNEL, MAX_LOT, SCENARIO
+from qc_gym.lot.ranges import RANGES
 
 LotSize = Annotated[int, Field(gt=0, le=MAX_LOT)]
 
@@ -217,6 +218,7 @@ class InspectOrStopScenario(Scenario):
             "warranty_cost": 8.0,
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check(self) -> Self:

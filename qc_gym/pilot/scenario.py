@@ -19,6 +19,7 @@ from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.pilot.dynamics import KERNEL, NODES, SCENARIO
 from qc_gym.pilot.plans import action_names
+from qc_gym.pilot.ranges import RANGES
 
 MAX_STATES = 2_500_000
 """Most combinations of counts of a scenario: the optimum has a value for each."""
@@ -195,6 +196,7 @@ class PilotRunScenario(Scenario):
             },
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check(self) -> Self:

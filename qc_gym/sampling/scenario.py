@@ -18,6 +18,7 @@ from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.table import Table
 from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
+from qc_gym.sampling.ranges import RANGES
 from qc_gym.sampling.tables import make_table
 
 Shape = Annotated[float, Field(gt=0, le=100_000)]
@@ -170,6 +171,7 @@ class SequentialSamplingScenario(Scenario):
             "miss": 0.10,
         },
     }
+    ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
 
     @model_validator(mode="after")
     def _check(self) -> Self:

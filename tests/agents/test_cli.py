@@ -63,15 +63,16 @@ def read_json(capsys: pytest.CaptureFixture[str], command: Sequence[str]) -> Any
 
 def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     listed = read_json(capsys, ["list", "--json"])
+    types = {env_id: gym.make(env_id).unwrapped.scenario_type for env_id in qc_gym.ENVIRONMENTS}
     assert listed == {
-        env_id: list(gym.make(env_id).unwrapped.scenario_type.presets)
-        for env_id in qc_gym.ENVIRONMENTS
+        env_id: {"presets": list(one.presets), "ranges": list(one.ranges)}
+        for env_id, one in types.items()
     }
     assert main(["list"]) == 0
     text = capsys.readouterr().out
-    for env_id, presets in listed.items():
+    for env_id, named in listed.items():
         assert env_id in text
-        assert all(preset in text for preset in presets)
+        assert all(name in text for names in named.values() for name in names)
 
 
 @pytest.mark.parametrize("name", [ID, "SequentialSampling-v0"])
@@ -448,8 +449,30 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "unknown preset": (("show", ID, "--scenario", "lot-20"), "did you mean 'lot-200'"),
     "missing scenario": (("score", ID, "--scenario", "none.yaml"), "none.yaml: cannot be read"),
-    "range": (("solve", ID, "--scenario", "range.yaml"), "range.yaml: is a range"),
-    "range to train on": ((*TRAIN, "--scenario", "range.yaml"), "range.yaml: is a range"),
+    "range to go through": (
+        ("solve", ID, "--scenario", "range.yaml", "--vary", "accept_bad_cost=1:2:3"),
+        "range.yaml: is a range",
+    ),
+    "plan of a range": (
+        ("solve", ID, "--scenario", "range.yaml", "--plan", "plan.txt"),
+        "--plan: is of one scenario, and a range holds many",
+    ),
+    "curves of a range": (
+        ("score", ID, "--scenario", "range.yaml", "--plan", "80,5"),
+        "--plan: is of one scenario, and a range holds many",
+    ),
+    "count of one scenario": (
+        ("score", ID, "--count", "5"),
+        "--count: goes with a range of scenarios",
+    ),
+    "none of a range": (
+        ("solve", ID, "--scenario", "range.yaml", "--count", "0"),
+        "count = 0",
+    ),
+    "range to tune on": (
+        ("tune", ID, "ppo", "--scenario", "range.yaml", "--trials", "1"),
+        "scenario: is a range",
+    ),
     "one episode": (("solve", ID, "--episodes", "1"), "episodes = 1"),
     "missing model": (("score", ID, "none"), "none/policy.json: cannot be read"),
     "unknown algorithm": (("train", ID, "pppo"), "unknown algorithm 'pppo'; did you mean 'ppo'"),
@@ -486,10 +509,6 @@ MISTAKES: dict[str, tuple[tuple[str, ...], str]] = {
     "entry that is not there": (
         ("solve", "KStageControl-v0", "--set", "levels.7=0.2"),
         "--set levels.7: levels has 3 entries, from 0; got '7'",
-    ),
-    "range by a field": (
-        ("solve", ID, "--set", "inspection_cost={low: 1.0, high: 2.0}"),
-        "the scenario: is a range",
     ),
     "impossible hyperparameters": (
         (*TRAIN, "--hyper", "n_steps=1", "--num-envs", "1"),

@@ -137,9 +137,9 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         change("problems.0.scenario.inspection_cost", -1.0),
         r"inspection_cost = -1\.0: .*greater",
     ),
-    "range of scenarios": (
-        change("problems.0.scenario.inspection_cost", {"low": 1.0, "high": 2.0}),
-        r"scenario: is a range",
+    "held-out scenarios of a single one": (
+        change("problems.0.held_out", {"sets": {"other": "train"}}),
+        r"held_out: goes with a range",
     ),
     "unknown observation": (change("problems.0.observation", "all"), r"problems\.0\.observation"),
     "unknown field": (change("seed", [1]), r"unknown field 'seed'; did you mean 'seeds'"),
@@ -591,9 +591,3 @@ def test_the_environment_of_a_run() -> None:
     assert env.spec.id == ID
     assert env.observation_space.shape == (3,)
     assert env.unwrapped.scenario.model_dump(exclude_defaults=True) == SMALL_LOT
-
-
-def test_a_range_has_no_optimum() -> None:
-    content = change("problems.0.scenario.max_samples", {"low": 4, "high": 8})
-    with pytest.raises(ScenarioError, match="range"):
-        make_env(runs_in(content)[0])

@@ -168,8 +168,6 @@ def test_other_arguments_are_checked() -> None:
         baselines.solve_many(SAMPLING, ["aql10-rql20"], observation="all")
     with pytest.raises(TypeError, match="SequentialSamplin-v0"):
         baselines.solve_many("qc_gym/SequentialSamplin-v0", ["aql10-rql20"])
-    with pytest.raises(ScenarioError, match="trained_on = 'aql10-rql20': is no range"):
-        baselines.score_many(SAMPLING, RANGE, "random", count=2, trained_on="aql10-rql20")
     with pytest.raises(KeyError, match="nobody"):
         baselines.score_many(SAMPLING, ["aql10-rql20"], "nobody")
 
@@ -231,3 +229,19 @@ def test_a_reference_is_designed_for_each_or_left_out() -> None:
     assert math.isnan(found.regrets[1])
     assert found.worst == 0
     assert math.isnan(found.mean_regret_stderr)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "preset"), [(SAMPLING, "aql10-rql20"), ("qc_gym/Assembly-v0", "cumcm-1")]
+)
+def test_a_plan_of_another_scenario_is_kept(env_id: str, preset: str) -> None:
+    plan = baselines.solve(env_id, scenario=preset).policy
+    scores = baselines.score_many(env_id, "train", plan, count=3, seed=5)
+    assert not scores.left_out
+    for i, one in enumerate(scores.scenarios):
+        env = gym.make(env_id, scenario=one)
+        kept = baselines.solve(env).carried(plan)
+        assert scores.regrets[i] == pytest.approx(baselines.score(env, kept).regret, abs=1e-12)
+        assert scores.regrets[i] >= 0.0
+    own = baselines.score_many(env_id, [preset], plan)
+    assert own.regrets[0] == pytest.approx(0.0, abs=1e-9)
