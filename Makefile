@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 MINUTES ?= 20
 
-.PHONY: bench smoke test fuzz lint format clean
+.PHONY: bench smoke test interop fuzz lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -15,6 +15,9 @@ smoke: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
+
+interop: $(VENV)/interop
+	$(BIN)/python -m pytest tests/interop/libraries.py
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
@@ -37,4 +40,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@# torch first and by itself: pip then takes the build that the constraints name.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,render,dev]'
+	touch $@
+
+$(VENV)/interop: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
 	touch $@
