@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 MINUTES ?= 20
 
-.PHONY: bench smoke test test-cluster fuzz lint format clean
+.PHONY: bench smoke test cluster interop fuzz lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -16,10 +16,13 @@ smoke: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2
 
-# Sweeps on a Ray cluster of several nodes on this machine; ray is an extra that nothing else needs.
-test-cluster: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'ray>=2.50'
-	$(BIN)/python -m pytest -o addopts="--import-mode=importlib" tests/cluster
+interop: $(VENV)/interop
+	$(BIN)/python -m pytest tests/interop/libraries.py
+
+# Sweeps on a Ray cluster of several nodes on this machine.
+cluster: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[cluster]'
+	$(BIN)/python -m pytest tests/cluster/sweeps.py
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
@@ -42,4 +45,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@# torch first and by itself: pip then takes the build that the constraints name.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,render,dev]'
+	touch $@
+
+$(VENV)/interop: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[interop]'
 	touch $@

@@ -185,12 +185,12 @@ def run_folders(folder: str | Path) -> list[Path]:
     Raises
     ------
     ValueError
-        There are none, or the manifest is damaged.
+        There are none, or the manifest is damaged or names a folder elsewhere.
     """
     folder = Path(folder)
     try:
         names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["runs"]
-        runs = [folder / "runs" / str(name) for name in names]
+        runs = [folder / "runs" / _own_name(name) for name in names]
     except FileNotFoundError:
         found = (folder / "runs").glob("*/")
         runs = sorted(path for path in found if not path.name.startswith("."))
@@ -199,3 +199,15 @@ def run_folders(folder: str | Path) -> list[Path]:
     if not runs:
         raise ValueError(f"{folder}: holds no finished runs (runs/*/{RUN})")
     return runs
+
+
+def _own_name(name: object) -> str:
+    """Return the name of a folder, from a file that anybody may have written: it leads nowhere else."""
+    if (
+        not isinstance(name, str)
+        or "\\" in name
+        or name in ("", ".", "..")
+        or Path(name).name != name
+    ):
+        raise ValueError(f"runs: {name!r}: the name of a folder is needed")
+    return name

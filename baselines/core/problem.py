@@ -272,7 +272,9 @@ def _single(env: Any) -> tuple[Any, list[Any]]:
     """Return one environment of a vector of stable-baselines3's or Gymnasium's, and what is around."""
     outer: list[Any] = []
     if isinstance(env, gym.vector.SyncVectorEnv):
-        return _first_of(env.envs), outer
+        return _one_of(env.envs), outer
+    if isinstance(env, gym.vector.AsyncVectorEnv):
+        return _made_again(env), outer
     vec = _loaded("stable_baselines3.common.vec_env", "VecEnv")
     if vec is None or not isinstance(env, vec):
         return env, outer
@@ -280,7 +282,7 @@ def _single(env: Any) -> tuple[Any, list[Any]]:
         outer.insert(0, env)
         env = env.venv
     if isinstance(env, _loaded("stable_baselines3.common.vec_env", "DummyVecEnv")):
-        return _first_of(env.envs), outer
+        return _one_of(env.envs), outer
     if isinstance(getattr(env, "env", None), QCVectorEnv):  # the adapter of agents
         return env.env, outer
     raise TypeError(
@@ -288,14 +290,71 @@ def _single(env: Any) -> tuple[Any, list[Any]]:
     )
 
 
-def _first_of(envs: Sequence[gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
-    scenarios = {one.unwrapped.scenario for one in envs if isinstance(one.unwrapped, QCEnv)}
-    if len(scenarios) > 1:
+def _made_again(env: gym.vector.AsyncVectorEnv) -> gym.Env[Any, Any]:
+    """Return one of the environments of other processes, made here by the function that made it there."""
+    made = [make() for make in env.env_fns]
+    if any(isinstance(getattr(one.unwrapped, "scenarios", None), ScenarioRange) for one in made):
         raise TypeError(
-            "env: a vector environment whose sub-environments play different scenarios has no one "
-            "optimum; ask with a scalar environment of the scenario"
+            f"env = {env!r}: its scenarios are drawn in other processes, from a range; ask with an "
+            "environment of one of them"
         )
+    one = _one_of(made)
+    for other in made[1:]:
+        other.close()
+    if any(isinstance(layer, wrappers.NormalizeObservation) for layer in _around(one)):
+        raise TypeError(
+            f"env = {env!r}: the statistics of its NormalizeObservation are in other processes; score "
+            "an environment that is made here"
+        )
+    return one
+
+
+def _one_of(envs: Sequence[gym.Env[Any, Any]]) -> gym.Env[Any, Any]:
+    """Return the first of the environments, all of which pose the same problem.
+
+    Raises
+    ------
+    TypeError
+        They do not; the message says in what the first that differs does.
+    """
+    first, *others = map(_told, envs)
+    for number, other in enumerate(others, 1):
+        for what, value in first.items():
+            if other[what] == value:
+                continue
+            if what == "scenario":
+                raise TypeError(
+                    "env: a vector environment whose sub-environments play different scenarios has no "
+                    "one optimum; ask with a scalar environment of the scenario"
+                )
+            raise TypeError(
+                f"env: its sub-environments differ in {what}: {value} in the first and {other[what]} "
+                f"in number {number}; ask with one of them"
+            )
     return envs[0]
+
+
+def _told(env: gym.Env[Any, Any]) -> dict[str, Any]:
+    """Return by name all that must be equal in environments that pose the same problem."""
+    inner, layers = env.unwrapped, _around(env)
+    told: dict[str, Any] = {"environment": type(inner).__name__}
+    if isinstance(inner, QCEnv):
+        told["scenario"] = inner.scenario
+        told["observation"] = inner.observation
+    told["wrappers"] = [type(layer).__name__ for layer in layers]
+    told["limit of steps"] = [
+        layer._max_episode_steps for layer in layers if isinstance(layer, wrappers.TimeLimit)
+    ]
+    told["normalisation"] = [
+        (layer.obs_rms.mean.tolist(), layer.obs_rms.var.tolist(), layer.epsilon)
+        for layer in layers
+        if isinstance(layer, wrappers.NormalizeObservation)
+    ]
+    return told
+
+
+def _around(env: gym.Env[Any, Any]) -> list[Any]:
+    return _layers(env, env.unwrapped)
 
 
 def _layers(env: Any, inner: Any) -> list[Any]:

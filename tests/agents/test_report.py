@@ -693,3 +693,10 @@ def test_a_damaged_manifest(text: str, tmp_path: Path) -> None:
     (tmp_path / "experiment.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"experiment\.json: cannot be read"):
         run_folders(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../other", "/etc", "..", ".", "", "a/b", "a\\b", 3, None])
+def test_a_manifest_leads_to_no_other_folder(name: Any, tmp_path: Path) -> None:
+    (tmp_path / "experiment.json").write_text(json.dumps({"runs": [name]}))
+    with pytest.raises(ValueError, match="the name of a folder is needed"):
+        run_folders(tmp_path)

@@ -1,6 +1,7 @@
 """A policy is scored as it plays behind the wrappers, by every kind of wrapper there is."""
 
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gymnasium as gym
@@ -125,7 +126,77 @@ def test_vector_wrappers_are_lenses_too() -> None:
         observation_space=space,
     )
     assert baselines.score(each, Rule(2.0)) == PLAIN
+
+
+# --- vectors of environments that Gymnasium makes -----------------------------------------------
+
+
+@pytest.fixture
+def in_processes() -> Iterator[Callable[..., gym.vector.AsyncVectorEnv]]:
+    opened = []
+
+    def start(*functions: Callable[[], gym.Env[Any, Any]]) -> gym.vector.AsyncVectorEnv:
+        opened.append(gym.vector.AsyncVectorEnv(functions))
+        return opened[-1]
+
+    yield start
+    for env in opened:
+        env.close()
+
+
+def test_environments_side_by_side_hold_one_problem() -> None:
     assert baselines.score(gym.vector.SyncVectorEnv([make, make]), Rule()) == PLAIN
+    assert baselines.score(DummyVecEnv([make, make]), Rule()) == PLAIN
+
+
+def test_environments_in_other_processes_hold_one_problem(in_processes: Any) -> None:
+    env = in_processes(make, make)
+    assert baselines.score(env, Rule()) == PLAIN
+    assert baselines.solve(env).value == baselines.solve(make()).value
+    assert env.reset(seed=0)[0].shape == (2, 4)  # it goes on as it was
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"observation": "outcome"}, "differ in observation: belief .* outcome in number 1"),
+        ({"max_episode_steps": 20}, "differ in wrappers"),
+        ({"scenario": {**SMALL, "inspection_cost": 2.0}}, "play different scenarios"),
+    ],
+)
+def test_environments_side_by_side_that_differ_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    other = gym.make(ID, **{"scenario": SMALL, **options})
+    stack = gym.vector.SyncVectorEnv([make])  # Gymnasium refuses some of these mixtures itself
+    stack.envs = (stack.envs[0], other)
+    with pytest.raises(TypeError, match=message):
+        baselines.solve(stack)
+
+
+def test_statistics_that_differ_are_refused() -> None:
+    env = gym.vector.SyncVectorEnv([lambda: wrappers.NormalizeObservation(make())] * 2)
+    env.reset(seed=0)
+    env.step(np.array([INSPECT, ACCEPT]))
+    with pytest.raises(TypeError, match="differ in normalisation"):
+        baselines.score(env, Rule())
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda: wrappers.NormalizeObservation(make()), "statistics of its NormalizeObservation"),
+        (
+            lambda: gym.make(ID, scenario={**SMALL, "inspection_cost": {"low": 1.0, "high": 2.0}}),
+            "drawn in other processes",
+        ),
+    ],
+)
+def test_what_only_other_processes_know_is_refused(
+    in_processes: Any, function: Any, message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        baselines.score(in_processes(function), Rule())
 
 
 # --- stable-baselines3 --------------------------------------------------------------------------

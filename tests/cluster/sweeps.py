@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster of several nodes on this machine: `make test-cluster`."""
+"""Sweeps on a Ray cluster of several nodes on this machine: `make cluster`."""
 
 import math
 import os
