@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 MINUTES ?= 20
 
-.PHONY: bench smoke test fuzz lint format clean
+.PHONY: bench smoke test fuzz docs lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -18,6 +18,9 @@ test: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
+
+docs: $(VENV)/docs
+	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -37,4 +40,8 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@# torch first and by itself: pip then takes the build that the constraints name.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,render,dev]'
+	touch $@
+
+$(VENV)/docs: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
