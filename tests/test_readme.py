@@ -145,7 +145,8 @@ def test_the_factory_is_a_scenario() -> None:
 def test_what_plans_lose_in_the_factory() -> None:
     factory = str(ROOT / "configs" / "scenarios" / "factory.yaml")
     env = gym.make("qc_gym/SequentialSampling-v0", scenario=factory)
-    (cost,) = re.findall(r"An optimal decision costs this factory ([0-9.]+) a lot", TEXT)
+    (cost,) = set(re.findall(r"An optimal decision costs this factory ([0-9.]+) a lot", TEXT))
+    ((standard, wald),) = re.findall(r"loses ([0-9.]+) more, and Wald's test ([0-9.]+)\.\n", TEXT)
     assert f"{-baselines.solve(env).value:.2f}" == cost
     references, losses = baselines.reference_policies(env), []
     for cell, numbers, loss in table("plan"):
@@ -153,6 +154,7 @@ def test_what_plans_lose_in_the_factory() -> None:
         policy: Any = read_plan(name) if "," in name else references[name]
         assert f"{baselines.score(env, policy).regret:.2f}" == loss
         losses.append(float(loss))
+        assert loss == {"iso2859": standard, "sprt": wald}.get(name, loss)
         design = policy.numbers if "," in name else policy.design
         if numbers != "lines":
             told = dict(pair.split() for pair in numbers.split(", "))
