@@ -34,8 +34,6 @@ numpydoc_show_class_members = False
 
 html_theme = "furo"
 html_title = "qc-gym"
-html_static_path = ["static"]
-html_css_files = ["tables.css"]
 
 
 def setup(app: Sphinx) -> None:
