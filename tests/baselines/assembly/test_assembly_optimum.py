@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy import optimize, sparse
 
 import baselines
 from baselines.assembly.model import build_model
@@ -262,3 +263,25 @@ def test_steps_of_the_plan_lead_to_steps(preset: str) -> None:
     assert named | {1} == set(range(1, len(rows) + 1))
     times = sum(row["times"] for row in rows)
     assert times == pytest.approx(optimum.evaluation.expected_length, rel=1e-9)
+
+
+@pytest.mark.parametrize("preset", [f"cumcm-{number}" for number in range(1, 7)])
+def test_the_linear_program_of_the_shortest_path_has_the_same_optimum(preset: str) -> None:
+    """The least v with v(s) ≥ r(s, a) + Σ p v(s'), found by HiGHS."""
+    model = build_model(parse(preset), "belief")
+    states, actions = model.rewards.shape
+    pairs = np.repeat(np.arange(states * actions), np.diff(model.first))
+    shape = (states * actions, states)
+    moves = sparse.csr_array((model.probabilities, (pairs, model.successors)), shape)
+    stays = sparse.csr_array(sparse.kron(sparse.eye(states), np.ones((actions, 1))))
+    allowed = model.allowed.ravel()
+    found = optimize.linprog(
+        np.ones(states),
+        A_ub=(moves - stays)[allowed],
+        b_ub=-model.rewards.ravel()[allowed],
+        bounds=(None, None),
+        method="highs",
+    )
+    assert found.success
+    value = found.x[model.initial_states] @ model.initial_probabilities
+    assert value == pytest.approx(baselines.solve(ID, scenario=preset).value, abs=1e-6)
