@@ -17,10 +17,10 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-from qc_gym.core import inspection, loops, noise, prefetch, record_type
+from qc_gym.core import inspection, loops, noise, record_type
 from qc_gym.core.table import NO_FEATURES, NO_TABLE, Table
 
-_CORE = (inspection, loops, noise, prefetch, record_type, sys.modules[__name__])
+_CORE = (inspection, loops, noise, record_type, sys.modules[__name__])
 _CORE_VERSION = hashlib.sha256("".join(map(inspect.getsource, _CORE)).encode()).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")
@@ -40,12 +40,7 @@ One more, ``table`` after the first, where a function reads what its scenario ha
 """
 _CONSTANTS = ("SCENARIO", "STATE", "NUM_ACTIONS", "BELIEF_SIZE", "OUTCOME_SIZE")
 _HELPERS = ("observe", "find")
-_LENT: dict[str, Any] = {
-    "np": np,
-    "uniform": noise.uniform,
-    "prefetch": prefetch.prefetch,
-    "AHEAD": loops.AHEAD,
-}
+_LENT: dict[str, Any] = {"np": np, "uniform": noise.uniform}
 """What the loops use beside a family's names: a family may import the same, and nothing else so named."""
 
 

@@ -21,10 +21,6 @@ Arguments that recur, for n sub-environments:
 import numpy as np
 
 from qc_gym.core.noise import uniform
-from qc_gym.core.prefetch import prefetch
-
-AHEAD = 16
-"""So many sub-environments ahead their scenarios are fetched."""
 
 
 def observe(scenario, table, state, outcome, observation, mask):
@@ -96,10 +92,7 @@ def step_batch(
     table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
     first = observations.shape[1] - extra
     limited = max_steps > 0
-    last, differ = len(actions) - 1, len(scenarios) > 1
     for i in range(len(actions)):
-        if differ:
-            prefetch(scenarios, played[min(i + AHEAD, last)])
         number = np.uint64(played[i])
         scenario, table, state = scenarios[number], tables[number * table_stride], states[i]
         if ended[i]:

@@ -30,7 +30,7 @@ from qc_gym.core.scenario import Scenario
 from qc_gym.core.table import NO_FEATURES, NO_TABLE, stacked
 from qc_gym.core.values import rows_of
 
-_SNAPSHOT = ("played", "states", "noise", "elapsed", "ended")
+_SNAPSHOT = ("states", "noise", "elapsed", "ended", "played")
 """The arrays that the episodes under way depend on."""
 
 
