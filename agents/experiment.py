@@ -146,6 +146,11 @@ class Run(Record):
         env = self.env_id.split("/")[-1]
         return f"{env}-{self.scenario_name}-{self.algorithm}-{self.seed}-{digest}"
 
+    @property
+    def training(self) -> dict[str, Any]:
+        """The arguments of :func:`agents.train`; what is left out names, measures and scores it."""
+        return self.model_dump(exclude={"scenario_name", "scores", "held_out"})
+
 
 def code_version() -> tuple[str, str]:
     """Return the version of the package, and a digest of the sources that decide a run's result.

@@ -194,21 +194,7 @@ def train_run(
     """
     env = make_env(run)
     curve = _Messages(env, run, messages)
-    model = train(
-        run.algorithm,
-        run.env_id,
-        scenario=run.scenario,
-        observation=run.observation,
-        seed=run.seed,
-        total_timesteps=run.total_timesteps,
-        num_envs=run.num_envs,
-        hyperparameters=run.hyperparameters,
-        threads=run.threads,
-        callback=curve,
-        # The scenarios that a range has drawn are no arrays: broken off, such a training begins again.
-        checkpoint=None if run.held_out is not None else checkpoint,
-        replay=replay,
-    )
+    model = train(**run.training, callback=curve, checkpoint=checkpoint, replay=replay)
     version, code = code_version()
     held_out = _held_out_scores(run, model)
     score = mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)

@@ -328,8 +328,7 @@ def carry_out_trial(
     with quiet():
         for run in runs:
             env = make_env(run)
-            settings = run.model_dump(exclude={"scenario_name", "scores", "held_out"})
-            model = train(**settings, callback=_ToldCurve(env, run, tell))
+            model = train(**run.training, callback=_ToldCurve(env, run, tell))
             scores.append(baselines.score(env, model).normalised)
     return scores
 

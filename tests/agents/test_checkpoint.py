@@ -50,14 +50,19 @@ class _BreakOff(BaseCallback):
 
 
 def train_tiny(
-    algorithm: str, at: int | None = None, **kwargs: Any
+    algorithm: str,
+    at: int | None = None,
+    env_id: str = ID,
+    scenario: Any = SMALL_LOT,
+    **kwargs: Any,
 ) -> tuple[BaseAlgorithm, list[dict[str, float]]]:
     """Train, and break off after so many steps; return the agent and its curve."""
-    curve = ExactRegret(gym.make(ID, scenario=SMALL_LOT), STEPS // 8, episodes=20)
+    env = gym.make(env_id, scenario=scenario)
+    curve = ExactRegret(env, STEPS // 8, episodes=20, count=3)
     model = train(
         algorithm,
-        ID,
-        scenario=SMALL_LOT,
+        env_id,
+        scenario=scenario,
         seed=1,
         total_timesteps=STEPS,
         num_envs=4,
@@ -98,6 +103,18 @@ def test_keeping_checkpoints_changes_nothing(algorithm: str, tmp_path: Path) -> 
     # Without its buffer it would not be the same training that goes on.
     assert path.exists() != replays(model)
     assert curve[-1]["timesteps"] >= STEPS
+
+
+@pytest.mark.parametrize("env_id", ["qc_gym/KStage-v0", "qc_gym/Assembly-v0"])
+def test_it_goes_on_with_a_range(env_id: str, tmp_path: Path) -> None:
+    plants = {"env_id": env_id, "scenario": "train"}
+    undisturbed, curve = train_tiny("ppo", **plants)
+    for at in (130, 300):
+        with pytest.raises(BrokenOff):
+            train_tiny("ppo", at, **plants, checkpoint=tmp_path / "state.npz")
+    model, again = train_tiny("ppo", **plants, checkpoint=tmp_path / "state.npz")
+    assert_same(model, undisturbed)
+    assert again == curve
 
 
 def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
