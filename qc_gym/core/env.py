@@ -19,7 +19,7 @@ from qc_gym.core.pool import ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.table import NO_FEATURES, NO_TABLE
+from qc_gym.core.table import NO_TABLE
 from qc_gym.core.values import as_python, is_mapping, rows_of
 
 OBSERVATIONS = ("belief", "outcome")
@@ -116,7 +116,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         self._ended = np.ones(1, np.bool_)
         self._is_running = False
         self._stream_source: np.random.Generator | None = None
-        self._features = NO_FEATURES
+        self._features: NDArray[np.float32] | None = None
         self._overlay: Player | None = None
         self._viewer: Any = None
         self._pool: ScenarioPool | None = None
@@ -145,7 +145,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
     @property
     def scenario(self) -> Scenario:
         """The scenario being played: the only one, or the one that the last reset drew."""
-        if self._pool is not None and self._features is NO_FEATURES:
+        if self._pool is not None and self._features is None:
             raise gym.error.ResetNeeded("call reset() first: it draws the scenario from the range")
         return self._scenario
 
@@ -183,7 +183,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
             self._record,
             self._table,
             self._features,
-            np.zeros(1, np.int64),
+            None,
             self._states,
             self._noise,
             self._elapsed,
@@ -337,7 +337,9 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
 
     def _with_features(self, observations: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return observations as an agent sees them, with the numbers of a drawn scenario."""
-        return feature_lens(self._features[0])(observations)
+        if self._features is None:
+            return observations
+        return np.asarray(feature_lens(self._features[0])(observations))
 
     def _advice(self) -> int | None:
         """Return what the policy shown would do now; None if that cannot be said."""

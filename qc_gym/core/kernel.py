@@ -18,7 +18,7 @@ from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
 from qc_gym.core import inspection, loops, noise, record_type
-from qc_gym.core.table import NO_FEATURES, NO_TABLE, Table
+from qc_gym.core.table import NO_TABLE, Table
 
 _CORE = (inspection, loops, noise, record_type, sys.modules[__name__])
 _CORE_VERSION = hashlib.sha256("".join(map(inspect.getsource, _CORE)).encode()).hexdigest()[:12]
@@ -39,7 +39,7 @@ _PARAMETERS = {
 One more, ``table`` after the first, where a function reads what its scenario has tabulated.
 """
 _CONSTANTS = ("SCENARIO", "STATE", "NUM_ACTIONS", "BELIEF_SIZE", "OUTCOME_SIZE")
-_HELPERS = ("observe", "find")
+_HELPERS = ("observe", "show_features", "find")
 _LENT: dict[str, Any] = {"np": np, "uniform": noise.uniform}
 """What the loops use beside a family's names: a family may import the same, and nothing else so named."""
 
@@ -101,8 +101,8 @@ class Kernel:
         self.describe_batch(
             scenario,
             table,
-            NO_FEATURES,
-            np.zeros(n, np.int64),
+            None,
+            None,
             states,
             observation == "outcome",
             observations,

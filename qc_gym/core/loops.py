@@ -8,8 +8,9 @@ Arguments that recur, for n sub-environments:
 
 ``scenarios``                  records (m,): the parameters of each of m scenarios
 ``tables``                     float64 (m or 1, size): what each has tabulated; see Scenario.table
-``features``                   float32 (m, f): what of each ends its observations; any (…, 0) for nothing
-``played``                     int64 (n,): the number, from 0, of the scenario that each plays
+``features``                   float32 (m, f): what of each ends its observations; None for nothing
+``played``                     int64 (n,): the number, from 0, of the scenario that each plays; None where
+                               all play the first: numba compiles this by itself, without the look-up
 ``states, noise``              records (n,): the world, the random stream
 ``elapsed``                    int64 (n,): steps since the reset
 ``ended``                      bool (n,): the episode is over and the sub-environment not yet reset
@@ -32,6 +33,15 @@ def observe(scenario, table, state, outcome, observation, mask):
     allow(scenario, table, state, mask)
 
 
+def show_features(features, number, observation):
+    """End an observation with what scenario ``number`` shows of itself."""
+    # After the family's own, which may clear all before it writes.
+    if features is not None:
+        first = len(observation) - features.shape[1]
+        for j in range(features.shape[1]):
+            observation[first + j] = features[number, j]
+
+
 def reset_batch(
     scenarios,
     tables,
@@ -47,18 +57,17 @@ def reset_batch(
     masks,
 ):
     """Start a new episode in each selected sub-environment."""
-    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
-    first = observations.shape[1] - extra
+    number, table_stride = np.uint64(0), np.uint64(len(tables) > 1)
     for i in range(len(selected)):
         if selected[i]:
-            number = np.uint64(played[i])
+            if played is not None:
+                number = np.uint64(played[i])
             scenario, table = scenarios[number], tables[number * table_stride]
             reset(scenario, table, states[i], noise[i])
             elapsed[i] = 0
             ended[i] = False
             observe(scenario, table, states[i], outcome, observations[i], masks[i])
-            for j in range(extra):  # after the family, which may clear all before it writes
-                observations[i, first + j] = features[number, j]
+            show_features(features, number, observations[i])
 
 
 def step_batch(
@@ -89,11 +98,11 @@ def step_batch(
         worst = max(worst, np.uint64(action))
     if worst >= np.uint64(masks.shape[1]):
         return False
-    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
-    first = observations.shape[1] - extra
+    number, table_stride = np.uint64(0), np.uint64(len(tables) > 1)
     limited = max_steps > 0
     for i in range(len(actions)):
-        number = np.uint64(played[i])
+        if played is not None:
+            number = np.uint64(played[i])
         scenario, table, state = scenarios[number], tables[number * table_stride], states[i]
         if ended[i]:
             reset(scenario, table, state, noise[i])
@@ -109,8 +118,7 @@ def step_batch(
                 truncated[i] = elapsed[i] >= max_steps
         ended[i] = terminated[i] | truncated[i]
         observe(scenario, table, state, outcome, observations[i], masks[i])
-        for j in range(extra):  # after the family, which may clear all before it writes
-            observations[i, first + j] = features[number, j]
+        show_features(features, number, observations[i])
     return True
 
 
@@ -119,22 +127,19 @@ def step_one(scenarios, tables, features, states, noise, action, outcome, observ
     scenario, table = scenarios[0], tables[0]
     reward, terminated = step(scenario, table, states[0], action, noise[0])
     observe(scenario, table, states[0], outcome, observation, mask)
-    extra = features.shape[1]
-    for j in range(extra):
-        observation[len(observation) - extra + j] = features[0, j]
+    show_features(features, 0, observation)
     return reward, terminated
 
 
 def describe_batch(scenarios, tables, features, played, states, outcome, observations, masks, keys):
     """Write the observation, the mask and the key of each of the given states."""
-    table_stride, extra = np.uint64(len(tables) > 1), features.shape[1]
-    first = observations.shape[1] - extra
+    number, table_stride = np.uint64(0), np.uint64(len(tables) > 1)
     for i in range(len(states)):
-        number = np.uint64(played[i])
+        if played is not None:
+            number = np.uint64(played[i])
         scenario, table = scenarios[number], tables[number * table_stride]
         observe(scenario, table, states[i], outcome, observations[i], masks[i])
-        for j in range(extra):  # after the family, which may clear all before it writes
-            observations[i, first + j] = features[number, j]
+        show_features(features, number, observations[i])
         keys[i] = identify(scenario, table, states[i], outcome)
 
 

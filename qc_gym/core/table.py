@@ -21,8 +21,6 @@ def as_table(numbers: NDArray[np.float64]) -> Table:
 
 
 NO_TABLE: Table = as_table(np.empty((1, 0)))
-NO_FEATURES: NDArray[np.float32] = np.empty((1, 0), np.float32)
-"""What a scenario that was not drawn from a range shows of itself."""
 
 
 def stacked(tables: Iterable[Table], count: int) -> Table:

@@ -27,7 +27,7 @@ from qc_gym.core.numbers import whole_number
 from qc_gym.core.pool import PlayedScenarios, ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
-from qc_gym.core.table import NO_FEATURES, NO_TABLE, stacked
+from qc_gym.core.table import NO_TABLE, stacked
 from qc_gym.core.values import rows_of
 
 _SNAPSHOT = ("states", "noise", "elapsed", "ended", "played")
@@ -101,7 +101,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         parse = self.env_type.scenario_type.parse
         self._played = np.zeros(self.num_envs, np.int64)
         self._pool: ScenarioPool | None = None
-        self._features = NO_FEATURES
+        self._features: NDArray[np.float32] | None = None
         rows = rows_of(source)
         if rows is not None:
             if len(rows) != self.num_envs:
@@ -139,6 +139,11 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             self._tables = self._each[0].table()
         else:
             self._tables = stacked((one.table() for one in self._each), self.num_envs)
+
+    def _parameters(self) -> tuple[Any, ...]:
+        """Return the first arguments of the compiled loops: the scenarios, and who plays which."""
+        played = self._played if len(self._records) > 1 else None
+        return self._records, self._tables, self._features, played
 
     def __getstate__(self) -> dict[str, Any]:
         state = {**self.__dict__, "_tables": None}
@@ -221,10 +226,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         rewards = np.empty(n, np.float64)
         terminated, truncated = np.empty(n, np.bool_), np.empty(n, np.bool_)
         in_range = self.kernel.step_batch(
-            self._records,
-            self._tables,
-            self._features,
-            self._played,
+            *self._parameters(),
             self._states,
             self._noise,
             self._elapsed,
@@ -386,10 +388,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         masks: NDArray[np.int8],
     ) -> None:
         self.kernel.reset_batch(
-            self._records,
-            self._tables,
-            self._features,
-            self._played,
+            *self._parameters(),
             self._states,
             self._noise,
             self._elapsed,
@@ -402,10 +401,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
 
     def _describe(self, observations: NDArray[np.float32], masks: NDArray[np.int8]) -> None:
         self.kernel.describe_batch(
-            self._records,
-            self._tables,
-            self._features,
-            self._played,
+            *self._parameters(),
             self._states,
             self.observation == "outcome",
             observations,

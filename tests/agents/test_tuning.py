@@ -242,8 +242,9 @@ def test_a_trial_says_how_it_stands() -> None:
     curves, finals = [], []
     for run in runs:
         curve = ExactRegret(make_env(run), 128)
-        settings = run.model_dump(exclude={"scenario_name", "scores"})
-        finals.append(baselines.score(make_env(run), train(**settings, callback=curve)).normalised)
+        finals.append(
+            baselines.score(make_env(run), train(**run.training, callback=curve)).normalised
+        )
         curves.append({row["timesteps"]: row["normalised"] for row in curve.rows})
     messages: queue.Queue[Any] = queue.Queue()
     answers = SimpleNamespace(get=lambda: True)
@@ -291,9 +292,8 @@ def test_bench_trains_what_was_found(tmp_path: Path) -> None:
     experiment = read_experiment(out)
     assert [run.seed for run in experiment.runs] == [3, 4]
     for run, score in zip(experiment.runs, scores, strict=True):
-        settings = run.model_dump(exclude={"scenario_name", "scores"})
         assert run.hyperparameters["gamma"] == 1.0  # every value is there, defaults too
-        assert baselines.score(make_env(run), train(**settings)).normalised == score
+        assert baselines.score(make_env(run), train(**run.training)).normalised == score
     best, *others = best_rows(tuning, study, 5)
     assert best["trial"] == study.best_trial.number
     assert best["normalised"] == pytest.approx(sum(scores) / 2)

@@ -14,7 +14,7 @@ from strategies import beta_lot, scenarios, two_point_lot
 import baselines
 from baselines.sampling.posterior import posterior
 from qc_gym.core.noise import streams
-from qc_gym.core.table import MAX_NUMBERS, NO_FEATURES, NO_TABLE, as_table, stacked
+from qc_gym.core.table import MAX_NUMBERS, NO_TABLE, as_table, stacked
 from qc_gym.sampling.dynamics import GUIDES, KERNEL, STATE
 from qc_gym.sampling.scenario import MAX_DRAWN, MAX_TABULATED, SequentialSamplingScenario
 
@@ -89,7 +89,7 @@ def test_a_lot_is_the_same_drawn_with_a_table_and_without(
         n = 20_000
         states, noise = np.zeros(n, STATE), streams(np.random.default_rng(1), n)
         KERNEL.reset_batch(
-            scenario.record(), table, NO_FEATURES, np.zeros(n, np.int64), states, noise,
+            scenario.record(), table, None, None, states, noise,
             np.zeros(n, np.int64), np.ones(n, np.bool_), np.ones(n, np.bool_), False,
             np.empty((n, 4), np.float32), np.empty((n, 3), np.int8),
         )  # fmt: skip
