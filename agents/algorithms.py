@@ -14,8 +14,8 @@ from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 
-from agents.hyperparameters import HYPERPARAMETERS, NETWORK, Count, check_values
-from qc_gym.core.errors import close_names
+from agents.hyperparameters import HYPERPARAMETERS, NETWORK, check_size, check_values
+from qc_gym.core.errors import close_names, shown
 
 _SHORT = 0.1
 """Share of the steps that defaults are made for, below which there is a warning."""
@@ -68,9 +68,14 @@ class Algorithm:
         check_values(self.name, given, inspect.signature(self.type).parameters, HYPERPARAMETERS)
         network = inspect.signature(self.type.policy_aliases[self.policy]).parameters
         where = f"{self.name}: policy_kwargs"
-        # A network of action values alone has no parts of which each could have its own layers.
-        types = NETWORK if "ortho_init" in network else {**NETWORK, "net_arch": list[Count]}
-        check_values(where, given.get("policy_kwargs") or {}, network, types)
+        policy_kwargs = given.get("policy_kwargs") or {}
+        check_values(where, policy_kwargs, network, NETWORK)
+        if isinstance(policy_kwargs.get("net_arch"), Mapping) and "ortho_init" not in network:
+            raise ValueError(
+                f"{where}: net_arch = {shown(policy_kwargs['net_arch'])}: should be a valid list: a "
+                "network of action values alone has no parts of which each could have its own layers"
+            )
+        check_size(where, policy_kwargs, network)
         return {**self.defaults, **given}
 
     def settle(

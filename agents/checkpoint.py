@@ -1,7 +1,9 @@
 """The whole state of a training, as data: it goes on from there as if it had never been broken off.
 
 A checkpoint is one ``.npz`` file of arrays and JSON, written whole or not at all; reading it runs no
-code. It holds the network and its optimiser, the environments with their streams, the generators of
+code, and takes no more memory than such a training's can. What it says is believed, though: the compiled
+environments go on from its states without a check, so a checkpoint from elsewhere is one to remove.
+It holds the network and its optimiser, the environments with their streams, the generators of
 torch, numpy and Python, and the learning curve; of an algorithm that replays, its buffer only if that is
 asked for.
 """
@@ -10,11 +12,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -24,13 +27,14 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.callbacks import ExactRegret
-from agents.files import write_whole
+from agents.files import MAX_TEXT, read_bounded, write_whole
 from agents.vec_env import SB3VecEnv
 
 Arrays = dict[str, NDArray[Any]]
 _COUNTS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
 """What an algorithm counts, where it has it."""
 _LSTM = ("pi", "vf")
+_REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 
 
 class Checkpoints(BaseCallback):
@@ -79,14 +83,45 @@ def restore(path: Path, model: BaseAlgorithm, curve: ExactRegret) -> bool:
     -------
     bool
         Whether there is one that can be used; else nothing was changed.
+
+    Raises
+    ------
+    ValueError
+        It is one of another training; the message names the file.
     """
     try:
-        arrays = _unpacked(path.read_bytes())
+        arrays = _unpacked(read_bounded(path, _most_bytes(model)))
         told = json.loads(arrays.pop("json").tobytes())
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, EOFError):
+    except (OSError, LookupError, ValueError, zipfile.BadZipFile, EOFError, RecursionError):
         return False
-    _restore(model, curve, arrays, told)
+    try:
+        _restore(model, curve, arrays, told)
+    except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{path}: is not the state of this training; remove it: {error!r}"
+        ) from error
     return True
+
+
+def _most_bytes(model: BaseAlgorithm) -> int:
+    """Return more than the state of a training comes to, in bytes."""
+    env = _env_of(model).env
+    network = sum(tensor.nbytes for tensor in model.policy.state_dict().values())
+    sub_environments = sum(value.nbytes for value in env.snapshot().values())
+    # An observation, a mask, and a few numbers of the episode under way.
+    size = math.prod(model.observation_space.shape or ())
+    seen = 8 * env.num_envs * (size + env.kernel.num_actions + 8)
+    recurrent = sum(
+        tensor.nbytes
+        for which in _LSTM
+        for tensor in getattr(getattr(model, "_last_lstm_states", None), which, ())
+    )
+    replay = sum(
+        getattr(model.replay_buffer, name).nbytes  # type: ignore[attr-defined]
+        for name in (_REPLAY if replays(model) else ())
+    )
+    # An optimiser keeps up to three numbers for each weight.
+    return 4 * network + 2 * (sub_environments + seen + recurrent) + replay + MAX_TEXT
 
 
 def _packed(content: tuple[Arrays, Mapping[str, Any]]) -> bytes:
@@ -98,8 +133,32 @@ def _packed(content: tuple[Arrays, Mapping[str, Any]]) -> bytes:
 
 
 def _unpacked(content: bytes) -> Arrays:
+    """Return the arrays of an ``.npz`` file.
+
+    Raises
+    ------
+    ValueError, zipfile.BadZipFile
+        It is none, or claims more than it holds: as compressed or repeated parts, or in the shape of an
+        array, for which numpy takes the memory before it reads.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > len(content):
+            raise ValueError("its parts are larger than it is")
+        for member in members:
+            with archive.open(member) as part:
+                _check_claim(part, member.file_size)
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
+
+
+def _check_claim(part: IO[bytes], size: int) -> None:
+    """Raise a ValueError where the head of an ``.npy`` file claims another size than the file has."""
+    if np.lib.format.read_magic(part) != (1, 0):
+        raise ValueError("an array of another format")
+    shape, _, dtype = np.lib.format.read_array_header_1_0(part)
+    if math.prod(shape) * dtype.itemsize != size - part.tell():
+        raise ValueError(f"an array of {dtype} that claims the shape {shape} in {size:,} bytes")
 
 
 def _state_of(model: BaseAlgorithm, curve: ExactRegret) -> tuple[Arrays, dict[str, Any]]:
@@ -121,14 +180,7 @@ def _state_of(model: BaseAlgorithm, curve: ExactRegret) -> tuple[Arrays, dict[st
     if replays(model):
         buffer = model.replay_buffer  # type: ignore[attr-defined]
         filled = buffer.buffer_size if buffer.full else buffer.pos
-        for name in (
-            "observations",
-            "next_observations",
-            "actions",
-            "rewards",
-            "dones",
-            "timeouts",
-        ):
+        for name in _REPLAY:
             arrays[f"replay.{name}"] = getattr(buffer, name)[:filled]
     arrays["torch"] = torch.get_rng_state().numpy()
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002 - what stable-baselines3 draws from
@@ -179,13 +231,15 @@ def _restore(
         for name, value in _below("replay.", arrays).items():
             getattr(buffer, name)[: len(value)] = value
         buffer.pos, buffer.full = told["replay"]
-    for name, value in told["counts"].items():
-        setattr(model, name, value)
+    for name in told["counts"].keys() & set(_COUNTS):
+        setattr(model, name, told["counts"][name])
     model.action_space.np_random.bit_generator.state = told["actions"]
     curve.rows = list(told["curve"])
     torch.set_rng_state(torch.from_numpy(arrays["torch"]))
-    kind, *rest = told["numpy"]
-    np.random.set_state((kind, arrays["numpy"], *rest))  # noqa: NPY002
+    kind, position, *rest = told["numpy"]
+    if not 0 <= position <= len(arrays["numpy"]):  # numpy would read beyond its end
+        raise ValueError(f"numpy: the position {position} in {len(arrays['numpy'])} numbers")
+    np.random.set_state((kind, arrays["numpy"], position, *rest))  # noqa: NPY002
     version, following = told["python"]
     random.setstate((version, tuple(arrays["python"].tolist()), following))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import gymnasium as gym
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 import agents
 import baselines
@@ -23,6 +23,7 @@ from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.files import read_mapping
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record, validated
+from qc_gym.core.registry import plain_id
 from qc_gym.core.scenario import Scenario
 
 Count = Annotated[int, Field(ge=1)]
@@ -49,7 +50,7 @@ class Problem(Record):
         With a range: what the agents are scored on; by default, other draws from the range.
     """
 
-    env_id: str
+    env_id: Annotated[str, AfterValidator(plain_id)]
     scenario: str | dict[str, Any] | None = None
     observation: Literal["belief", "outcome"] = "belief"
     algorithms: Annotated[dict[str, Training], Field(min_length=1)]

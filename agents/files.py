@@ -1,13 +1,15 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read only up to a size: anybody may have written them."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOCK = ".lock"
+MAX_TEXT = 16_000_000
+"""Largest JSON or CSV file that is read, in bytes."""
 
 
 def write_whole(path: str | Path, content: str | bytes) -> None:
@@ -36,6 +40,59 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
             partial.unlink(missing_ok=True)
     except OSError as error:  # that of a full disk names no file, that of the removal another
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def read_bounded(path: str | Path, most: int) -> bytes:
+    """Return what a file holds.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It holds more than ``most`` bytes, of which no more are read; or it is a pipe or a device, which
+        may never end.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is no file")
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"{path}: is larger than {most:,} bytes")
+    return content
+
+
+def read_json(path: str | Path) -> Any:
+    """Return what a JSON file of at most ``MAX_TEXT`` bytes holds.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_bounded`; or it is not JSON, or nested too deep.
+    """
+    try:
+        return json.loads(_text(path))
+    except RecursionError:
+        raise ValueError(f"{path}: is nested too deep") from None
+
+
+def read_csv(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a CSV file of at most ``MAX_TEXT`` bytes by the names in its first line.
+
+    Raises
+    ------
+    OSError, ValueError
+        As :func:`read_bounded`; or it is not CSV.
+    """
+    try:
+        yield from csv.DictReader(io.StringIO(_text(path), newline=""))
+    except csv.Error as error:
+        raise ValueError(f"{path}: is not CSV: {error}") from error
+
+
+def _text(path: str | Path) -> str:
+    return read_bounded(path, MAX_TEXT).decode("utf-8")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -155,7 +155,7 @@ def distance(features: NDArray[np.float32]) -> float:
     return float(np.sqrt((beyond.astype(np.float64) ** 2).sum()))
 
 
-def read_rows(rows: Sequence[Mapping[str, str]]) -> list[dict[str, Any]]:
+def read_rows(rows: Iterable[Mapping[str, str]]) -> list[dict[str, Any]]:
     """Return the rows of ``held_out.csv`` with numbers in place of text."""
     return [
         {

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
-from qc_gym.core.errors import close_names
+from qc_gym.core.errors import close_names, shown
+
+MAX_UNITS, MAX_LAYERS = 10_000, 32
+"""Most units of a layer, and most layers one after another."""
+MAX_WEIGHTS = 10_000_000
+"""Most weights of a network, those that its observations come in by and its actions go out by left out."""
+_LAYERS = (64, 64)
+"""Of a network, where nothing is said: stable-baselines3's."""
 
 Count = Annotated[int, Field(ge=1)]
+Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -38,9 +47,15 @@ def _layers(value: Any) -> Any:
     known = not isinstance(value, Mapping) or set(value) == {"pi", "vf"}
     if known and all(isinstance(sizes, list) for sizes in lists):
         sizes = [size for one in lists for size in one]
-        if all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes):
-            return value
-    raise ValueError("should be a list of layer sizes of at least 1, or {pi: […], vf: […]}")
+        if all(isinstance(size, int) and not isinstance(size, bool) for size in sizes) and all(
+            1 <= size <= MAX_UNITS for size in sizes
+        ):
+            if max(map(len, lists)) <= MAX_LAYERS:
+                return value
+            raise ValueError(f"should have at most {MAX_LAYERS} layers")
+    raise ValueError(
+        f"should be a list of layer sizes from 1 to {MAX_UNITS:,}, or {{pi: […], vf: […]}}"
+    )
 
 
 def _updates(value: Any) -> Any:
@@ -50,6 +65,7 @@ def _updates(value: Any) -> Any:
     raise ValueError("should be a whole number of at least 1, or -1 for one for each step")
 
 
+Layers = Annotated[Any, PlainValidator(_layers)]
 Schedule = Annotated[Any, PlainValidator(_schedule)]
 HYPERPARAMETERS: Mapping[str, Any] = {
     "batch_size": Count,
@@ -83,10 +99,10 @@ HYPERPARAMETERS: Mapping[str, Any] = {
 
 NETWORK: Mapping[str, Any] = {
     "enable_critic_lstm": bool,
-    "lstm_hidden_size": Count,
-    "n_lstm_layers": Count,
-    "n_quantiles": Count,
-    "net_arch": Annotated[Any, PlainValidator(_layers)],
+    "lstm_hidden_size": Units,
+    "n_lstm_layers": Annotated[int, Field(ge=1, le=MAX_LAYERS)],
+    "n_quantiles": Units,
+    "net_arch": Layers,
     "optimizer_kwargs": dict[str, float | bool],
     "ortho_init": bool,
     "shared_lstm": bool,
@@ -133,7 +149,42 @@ def check_values(
         except ValidationError as error:
             problem = error.errors()[0]
             allowed = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            raise ValueError(f"{where}: {name} = {value!r}: {allowed}") from None
+            raise ValueError(f"{where}: {name} = {shown(value)}: {allowed}") from None
+
+
+def check_size(
+    where: str, given: Mapping[str, Any], parameters: Mapping[str, inspect.Parameter]
+) -> None:
+    """Check that a network fits into memory.
+
+    Parameters
+    ----------
+    where, parameters
+        As for :func:`check_values`.
+    given
+        Its ``policy_kwargs``, checked one by one.
+
+    Raises
+    ------
+    ValueError
+        More than ``MAX_WEIGHTS``.
+    """
+    hidden, depth, outputs = (
+        given.get(name, parameters[name].default) if name in parameters else 0
+        for name in ("lstm_hidden_size", "n_lstm_layers", "n_quantiles")
+    )
+    layers = given.get("net_arch")
+    lists = layers.values() if isinstance(layers, Mapping) else [layers or _LAYERS]
+    weights = sum(
+        below * above for sizes in lists for below, above in pairwise([hidden, *sizes, outputs])
+    )
+    # Four gates, each fed by the layer below and by itself; one such network for actions, one for values.
+    weights += 2 * 4 * hidden * hidden * 2 * depth
+    if weights > MAX_WEIGHTS:
+        raise ValueError(
+            f"{where} = {shown(dict(given))}: asks for a network of {weights:,} weights; "
+            f"at most {MAX_WEIGHTS:,} are allowed"
+        )
 
 
 def _adapter(kind: Any) -> TypeAdapter[Any]:

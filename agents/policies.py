@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from sb3_contrib.common.maskable.policies import MaskableActorCriticPolicy
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.algorithms import find_algorithm
-from agents.files import write_whole
+from agents.files import read_bounded, read_json, write_whole
 from qc_gym.core.env import QCEnv, observation_space
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.policy import feature_lens
@@ -26,6 +26,8 @@ from qc_gym.core.ranges import ScenarioRange
 
 DESCRIPTION, WEIGHTS = "policy.json", "policy.safetensors"
 _FORMAT = 1
+_HEADER = 1024
+"""Most bytes that tell of one tensor: its name, its shape and where it is."""
 
 
 class StochasticPolicy:
@@ -109,33 +111,39 @@ def policy_files(model: BaseAlgorithm, description: Mapping[str, Any]) -> dict[s
 def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
     """Return the policy in a folder that :func:`save_policy` wrote, and its description.
 
+    The folder may be from anybody: no code in it is run, and nothing is made of a size that it asks for
+    before that is known to be a possible one.
+
     Raises
     ------
     ValueError
-        A file is missing, damaged or of another format; the message names it.
+        A file is missing, damaged, too large or of another format, or tells of a network that is; the
+        message names it.
     """
     folder = Path(folder)
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        description = read_json(folder / DESCRIPTION)
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder / DESCRIPTION}: cannot be read: {error}") from error
     if not isinstance(description, dict) or description.get("format") != _FORMAT:
         raise ValueError(f"{folder / DESCRIPTION}: not a policy of format {_FORMAT}")
     try:
-        weights = load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise ValueError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
-    for name, tensor in weights.items():
-        if not torch.isfinite(tensor).all():
-            raise ValueError(f"{folder / WEIGHTS}: {name} holds numbers that are not finite")
-    try:
         policy = _network(description)
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"{folder / DESCRIPTION}: tells of no policy: {error!r}") from error
+    tensors = policy.state_dict().values()
+    most = sum(tensor.nbytes + _HEADER for tensor in tensors) + _HEADER
+    try:
+        weights = load(read_bounded(folder / WEIGHTS, most))
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ValueError(f"{folder / WEIGHTS}: cannot be read: {error}") from error
     try:
         policy.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{folder / WEIGHTS}: does not fit {DESCRIPTION}: {error}") from error
+    for name, tensor in policy.state_dict().items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(f"{folder / WEIGHTS}: {name} holds numbers that are not finite")
     policy.set_training_mode(False)
     return policy, description
 
@@ -202,9 +210,11 @@ def _network(description: Mapping[str, Any]) -> BasePolicy:
         observation=description["observation"],
     )
     entry = find_algorithm(description["algorithm"])
+    policy_kwargs = description["hyperparameters"].get("policy_kwargs") or {}
+    entry.hyperparameters({"policy_kwargs": policy_kwargs})
     return entry.type.policy_aliases[entry.policy](
         env.observation_space,
         env.action_space,
         lr_schedule=lambda remaining: 0.0,
-        **(description["hyperparameters"].get("policy_kwargs") or {}),
+        **policy_kwargs,
     )

@@ -20,7 +20,7 @@ import baselines
 from agents.callbacks import ExactRegret, curve_csv
 from agents.engines import ONE_PROCESS, Engine, tell_end
 from agents.experiment import Run, code_version, make_env
-from agents.files import sha256
+from agents.files import MAX_TEXT, read_bounded, read_json, sha256
 from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
 from agents.held_out import mean_score, score_rows, score_sets
 from agents.policies import DESCRIPTION, WEIGHTS, policy_files
@@ -28,9 +28,12 @@ from agents.tables import format_csv
 from agents.training import torch_threads, train
 from baselines import Score, Scores
 from qc_gym.core.env import QCEnv
+from qc_gym.core.errors import shown
 from qc_gym.core.ranges import ScenarioRange
 
 RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
+_MOST = {CURVE: MAX_TEXT, HELD_OUT: MAX_TEXT, DESCRIPTION: MAX_TEXT, WEIGHTS: 100_000_000}
+"""Largest files of a run beside ``run.json``, in bytes."""
 _PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
 """How the names begin of folders that are being written, and of the state of trainings broken off."""
 
@@ -273,14 +276,14 @@ def check_seal(folder: Path) -> dict[str, Any]:
     Raises
     ------
     OSError, LookupError, TypeError, ValueError
-        A file is missing or is not what the training wrote; the message names it.
+        A file is missing, too large or not what the training wrote; the message names it.
     """
-    result = json.loads((folder / RUN).read_text(encoding="utf-8"))
+    result = read_json(folder / RUN)
     if result["digest"] != digest(result):
         raise ValueError(f"{RUN} is not what the training wrote; train it again")
     for name, wanted in result["files"].items():
-        if Path(name).name != name or sha256((folder / name).read_bytes()) != wanted:
-            raise ValueError(f"{name} is not what the training wrote; train it again")
+        if name not in _MOST or sha256(read_bounded(folder / name, _MOST[name])) != wanted:
+            raise ValueError(f"{shown(name)} is not what the training wrote; train it again")
     if missing := {CURVE, DESCRIPTION, WEIGHTS} - set(result["files"]):
         raise ValueError(f"{', '.join(sorted(missing))}: missing; train it again")
     return dict(result)

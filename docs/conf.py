@@ -13,7 +13,7 @@ import environment_pages  # noqa: E402
 import qc_gym  # noqa: E402
 
 project = "qc-gym"
-author = "the qc-gym developers"
+author = copyright = "the qc-gym developers"
 version = release = qc_gym.__version__
 
 extensions = [

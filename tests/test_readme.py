@@ -79,6 +79,25 @@ def test_links_lead_to_files(page: str) -> None:
     assert not missing
 
 
+def test_every_page_is_in_the_table_of_contents() -> None:
+    """Sphinx warns of a page that nothing leads to, and ``make docs`` takes a warning for an error."""
+    docs = ROOT / "docs"
+    entries = {
+        (page.parent / entry).resolve().relative_to(docs).as_posix()
+        for page in docs.rglob("*.md")
+        for tree in re.findall(r"^```{toctree}\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S)
+        for entry in tree.splitlines()
+        if entry and not entry.startswith(":")
+    }
+    generated = docs / "environments"
+    pages = {
+        page.relative_to(docs).with_suffix("").as_posix()
+        for page in docs.rglob("*.md")
+        if generated not in page.parents
+    }
+    assert pages - entries == {"index"}
+
+
 @pytest.mark.parametrize(
     "code",
     [code for code in blocks("python") if "nn.Sequential" not in code],

@@ -36,11 +36,15 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def list_environments(as_json: AsJson = False) -> None:
-    """List the environments, their presets and their ranges of scenarios."""
+    """List the environments, their presets and their ranges of scenarios.
+
+    Each is called what gymnasium.make() takes in a program that has not imported it.
+    """
     named = {}
-    for env_id in qc_gym.ENVIRONMENTS:
+    for env_id, registration in qc_gym.ENVIRONMENTS.items():
         scenario_type = inner(gym.make(env_id)).scenario_type
         named[env_id] = {
+            "make": registration.full_id,
             "presets": list(scenario_type.presets),
             "ranges": list(scenario_type.ranges),
         }
@@ -48,8 +52,12 @@ def list_environments(as_json: AsJson = False) -> None:
         print_json(named)
         return
     rows = [
-        {"environment": env_id, **{kind: ", ".join(names) for kind, names in one.items()}}
-        for env_id, one in named.items()
+        {
+            "environment": one["make"],
+            "presets": ", ".join(one["presets"]),
+            "ranges": ", ".join(one["ranges"]),
+        }
+        for one in named.values()
     ]
     print_table("Environments", rows)
 

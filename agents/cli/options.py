@@ -18,6 +18,7 @@ from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.fields import set_field
 from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.registry import plain_id
 
 if TYPE_CHECKING:
     from agents.engines import Engine
@@ -65,7 +66,7 @@ def env_id_of(name: str) -> str:
     """Return the id that a name on the command line stands for, with or without ``qc_gym/``."""
     known = list(qc_gym.ENVIRONMENTS)
     for env_id in known:
-        if name in (env_id, env_id.split("/")[-1]):
+        if plain_id(name) in (env_id, env_id.split("/")[-1]):
             return env_id
     raise ValueError(f"unknown environment {name!r}; {close_names(name, known)}")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,10 +11,12 @@ from typing import Any
 
 from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.experiment import MANIFEST, Run, code_version
+from agents.files import read_csv, read_json
 from agents.held_out import read_rows
-from agents.policies import load_policy
+from agents.policies import DESCRIPTION, load_policy
 from agents.runs import CURVE, HELD_OUT, RUN, check_seal
 from baselines import Score
+from qc_gym.core.errors import shown
 from qc_gym.core.record import validated
 
 TARGET = 0.99
@@ -99,7 +99,7 @@ def read_result(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     try:
-        content = json.loads((folder / RUN).read_text(encoding="utf-8"))
+        content = read_json(folder / RUN)
         version = str(content["version"])
         if version != code_version()[0]:
             raise ValueError(
@@ -108,8 +108,7 @@ def read_result(folder: str | Path) -> Result:
         run = validated(Run, content["run"], str(folder / RUN))
         score = asdict(Score(**content["score"]))
         _check_score(score)
-        with (folder / CURVE).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        rows = read_csv(folder / CURVE)
         curve = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
         if not curve:
             raise ValueError(f"{CURVE} holds no rows")
@@ -117,15 +116,25 @@ def read_result(folder: str | Path) -> Result:
             raise ValueError(f"{CURVE} holds what is not a number")
         held_out: list[dict[str, Any]] = []
         if run.held_out is not None:
-            with (folder / HELD_OUT).open(newline="", encoding="utf-8") as file:
-                held_out = read_rows(list(csv.DictReader(file)))
-        policy, _ = load_policy(folder)
+            held_out = read_rows(read_csv(folder / HELD_OUT))
+        policy, trained = load_policy(folder)
+        _check_same(run, trained)
         seconds, code = float(content["seconds"]), str(content["code"])
         check_seal(folder)  # last: what is wrong is told by its name where it can be
         return Result(folder, run, version, code, score, seconds, curve, policy, held_out)
     except (AttributeError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error
+
+
+def _check_same(run: Run, trained: Mapping[str, Any]) -> None:
+    """Raise a ValueError where a run is not the one whose policy lies beside it, which was checked."""
+    for name in ("env_id", "scenario", "observation", "algorithm"):
+        if getattr(run, name) != trained[name]:
+            raise ValueError(
+                f"{RUN}: {name} = {shown(getattr(run, name))}: that of {DESCRIPTION} is "
+                f"{shown(trained[name])}"
+            )
 
 
 def _check_score(score: Mapping[str, Any]) -> None:
@@ -189,7 +198,7 @@ def run_folders(folder: str | Path) -> list[Path]:
     """
     folder = Path(folder)
     try:
-        names = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["runs"]
+        names = read_json(folder / MANIFEST)["runs"]
         runs = [folder / "runs" / _own_name(name) for name in names]
     except FileNotFoundError:
         found = (folder / "runs").glob("*/")

@@ -36,7 +36,11 @@ def first_counters(seeds: Sequence[int]) -> NDArray[np.uint64]:
         first = np.uint64(seeds[0] if seeds else 0)
         _start(first + np.arange(len(seeds), dtype=np.uint64), counters)
         return counters
-    small = np.array([seed < 2**64 for seed in seeds], np.bool_)
+    try:
+        _start(np.array(seeds, np.uint64), counters)
+        return counters
+    except OverflowError:
+        small = np.array([seed < 2**64 for seed in seeds], np.bool_)
     _start(np.array([seed % 2**64 for seed in seeds], np.uint64), counters)
     for i in np.flatnonzero(~small):  # of more entropy than one word
         counters[i] = first_counter(np.random.default_rng(seeds[i]))

@@ -33,6 +33,12 @@ class Registration:
                     f"{name} = {getattr(self, name)!r}: 'package.module:Name' is needed"
                 )
 
+    @property
+    def full_id(self) -> str:
+        """The id with the package that registers it, which ``gymnasium.make`` then imports itself."""
+        package = self.environment.partition(":")[0].partition(".")[0]
+        return f"{package}:{self.env_id}"
+
 
 ENVIRONMENTS: dict[str, Registration] = {}
 """Every registered environment by its id, in the order of registration."""
@@ -65,6 +71,14 @@ def register(env_id: str, *, environment: str, family: str) -> None:
         vector_entry_point=f"{environment}VectorEnv",
     )
     ENVIRONMENTS[env_id] = registration
+
+
+def plain_id(name: str) -> str:
+    """Return the id of an environment that is named by its id or its full id; any other name as it is."""
+    for registration in ENVIRONMENTS.values():
+        if name == registration.full_id:
+            return registration.env_id
+    return name
 
 
 def registration_of(env_type: type) -> Registration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping, Sequence
+from itertools import compress
 from typing import Any, ClassVar
 
 import gymnasium as gym
@@ -32,6 +33,13 @@ from qc_gym.core.values import rows_of
 
 _SNAPSHOT = ("states", "noise", "elapsed", "ended", "played")
 """The arrays that the episodes under way depend on."""
+
+
+def _is_list(seed: Any) -> bool:
+    """Return whether a seed is one for each sub-environment."""
+    if isinstance(seed, np.ndarray):
+        return seed.ndim > 0
+    return isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
 
 
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
@@ -304,10 +312,13 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def _seed(self, seed: int | Sequence[int | None] | None, selected: NDArray[np.bool_]) -> None:
         """Start the streams of the selected sub-environments where ``seed`` says."""
         counters = started = None
-        if isinstance(seed, Sequence | np.ndarray) and np.ndim(seed) > 0:  # type: ignore[arg-type]
-            seeds, given = self._listed(seed)
-            started = np.flatnonzero(selected & given)
-            counters = noise.first_counters([seeds[i] for i in started])
+        if _is_list(seed):
+            seeds, given = self._listed(seed)  # type: ignore[arg-type]
+            chosen = selected & given
+            started = np.flatnonzero(chosen)
+            if len(started) < len(seeds):
+                seeds = list(compress(seeds, chosen))
+            counters = noise.first_counters(seeds)
             seed = None
         elif seed is not None:
             seed = whole_number("seed", seed, 0, or_none="to go on with the streams")
@@ -327,10 +338,13 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             raise ValueError(
                 f"seed: a list of {len(seeds)} was given for num_envs = {self.num_envs}"
             )
+        if isinstance(seeds, np.ndarray):
+            seeds = seeds.tolist()
         given = np.array([one is not None for one in seeds], np.bool_)
-        numbers = [
-            0 if one is None else whole_number(f"seed[{i}]", one, 0) for i, one in enumerate(seeds)
-        ]
+        numbers = [0 if one is None else one for one in seeds]
+        # A million of them in one go: only what is wrong or of another type is looked at one by one.
+        if set(map(type, numbers)) != {int} or min(numbers) < 0:
+            numbers = [whole_number(f"seed[{i}]", one, 0) for i, one in enumerate(numbers)]
         return numbers, given
 
     def _selected(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:

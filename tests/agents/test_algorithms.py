@@ -278,6 +278,20 @@ NETWORKS: list[tuple[str, dict[str, Any], str]] = [
     ("dqn", {"net_arch": {"pi": [64], "vf": [64]}}, "net_arch = {'pi': [64], 'vf': [64]}"),
     ("qrdqn", {"n_quantiles": 0}, "n_quantiles = 0: should be greater"),
     (
+        "ppo",
+        {"net_arch": [10**9]},
+        "net_arch = [1000000000]: should be a list of layer sizes from 1",
+    ),
+    ("ppo", {"net_arch": [1] * 33}, f"net_arch = {[1] * 33}: should have at most 32 layers"),
+    (
+        "dqn",
+        {"net_arch": [8, 5000, 5000]},
+        "= {'net_arch': [8, 5000, 5000]}: asks for a network of 25,040,000 weights; at most 10,000,000",
+    ),
+    ("qrdqn", {"net_arch": [9000], "n_quantiles": 9000}, "= {'net_arch': [9000], 'n_quantiles'"),
+    ("recurrent_ppo", {"lstm_hidden_size": 4096}, "= {'lstm_hidden_size': 4096}: asks for"),
+    ("recurrent_ppo", {"n_lstm_layers": 10**9}, "n_lstm_layers = 1000000000: should be less"),
+    (
         "recurrent_ppo",
         {"lstm_hidden_size": 1.5},
         "lstm_hidden_size = 1.5: should be a valid integer",
@@ -287,7 +301,8 @@ NETWORKS: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("name", "network", "message"), NETWORKS)
 def test_networks_are_checked(name: str, network: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"{name}: policy_kwargs: {message}")):
+    start = "" if message.startswith("=") else ":"
+    with pytest.raises(ValueError, match=re.escape(f"{name}: policy_kwargs{start} {message}")):
         ALGORITHMS[name].hyperparameters({"policy_kwargs": network})
 
 

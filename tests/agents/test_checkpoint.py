@@ -1,9 +1,12 @@
 """A training that was broken off goes on to the same agent, bit for bit."""
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -11,7 +14,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from strategies import SMALL_LOT
 
 from agents import ALGORITHMS, ExactRegret, train
-from agents.checkpoint import replays
+from agents.checkpoint import _unpacked, replays, restore
 from qc_gym.core.vector import QCVectorEnv
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -130,6 +133,52 @@ def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
     ):
         path.write_bytes(damaged)
         assert_same(train_tiny("ppo", checkpoint=path)[0], undisturbed)
+
+
+def npz(**members: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return buffer.getvalue()
+
+
+def array(shape: tuple[int, ...], data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue() + data
+
+
+def test_a_checkpoint_that_claims_more_than_it_holds_is_none(tmp_path: Path) -> None:
+    compressed = io.BytesIO()
+    np.savez_compressed(compressed, json=np.zeros(10**6))
+    whole = npz(json=array((2,), bytes(16)))
+    assert list(_unpacked(whole)) == ["json"]
+    path = tmp_path / "state.npz"
+    model, _ = train_tiny("ppo")
+    curve = ExactRegret(gym.make(ID, scenario=SMALL_LOT), STEPS)
+    for content, message in (
+        (npz(json=array((10**12,), bytes(16))), "claims the shape"),
+        (npz(json=array((10**6, 10**6, 10**6), b"")), "claims the shape"),
+        (compressed.getvalue(), "its parts are larger than it is"),
+        (npz(json=b"\x93NUMPY\x03\x00" + bytes(64)), "another format"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _unpacked(content)
+        path.write_bytes(content)
+        assert not restore(path, model, curve)
+    with path.open("wb") as file:
+        file.truncate(10**12)
+    assert not restore(path, model, curve)
+
+
+def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    with pytest.raises(BrokenOff):
+        train_tiny("a2c", 300, checkpoint=path)
+    with pytest.raises(ValueError, match=r"state\.npz: is not the state of this training"):
+        train_tiny("recurrent_ppo", checkpoint=path)
 
 
 def test_it_goes_with_a_curve(tmp_path: Path) -> None:

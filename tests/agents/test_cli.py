@@ -65,17 +65,21 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     listed = read_json(capsys, ["list", "--json"])
     types = {env_id: gym.make(env_id).unwrapped.scenario_type for env_id in qc_gym.ENVIRONMENTS}
     assert listed == {
-        env_id: {"presets": list(one.presets), "ranges": list(one.ranges)}
+        env_id: {
+            "make": f"qc_gym:{env_id}",
+            "presets": list(one.presets),
+            "ranges": list(one.ranges),
+        }
         for env_id, one in types.items()
     }
     assert main(["list"]) == 0
     text = capsys.readouterr().out
     for env_id, named in listed.items():
-        assert env_id in text
-        assert all(name in text for names in named.values() for name in names)
+        assert named["make"] == f"qc_gym:{env_id}"
+        assert all(name in text for name in (named["make"], *named["presets"], *named["ranges"]))
 
 
-@pytest.mark.parametrize("name", [ID, "SequentialSampling-v0"])
+@pytest.mark.parametrize("name", [ID, "SequentialSampling-v0", f"qc_gym:{ID}"])
 def test_show(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

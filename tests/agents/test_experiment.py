@@ -83,6 +83,11 @@ def runs_in(content: Any = CONTENT) -> list[Run]:
     return list(validated(Experiment, content, "test").runs)
 
 
+def test_full_ids_are_taken() -> None:
+    env_id = CONTENT["problems"][0]["env_id"]
+    assert runs_in(change("problems.0.env_id", f"qc_gym:{env_id}")) == runs_in()
+
+
 # --- what is wrong is named -----------------------------------------------------------------
 
 TRAINING = "problems.0.algorithms.ppo"

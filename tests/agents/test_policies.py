@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import os
 import pickle
 import shutil
 import sys
@@ -273,6 +275,93 @@ def test_weights_of_another_agent(
     save_file(weights, saved / "policy.safetensors")
     with pytest.raises(ValueError, match=r"policy\.safetensors: does not fit"):
         load_policy(saved)
+
+
+def fill(path: Path, size: int) -> None:
+    """Make a file of zeros, which takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def ask_for(folder: Path, algorithm: str = "ppo", **policy_kwargs: Any) -> None:
+    edit_description(folder, algorithm=algorithm, hyperparameters={"policy_kwargs": policy_kwargs})
+
+
+def claim(path: Path, shape: list[int]) -> None:
+    """Write weights whose header claims a tensor of any size."""
+    size = 4 * math.prod(shape)
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, size]}
+    header = json.dumps({"action_net.weight": tensor}).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(64))
+
+
+TOO_LARGE: dict[str, tuple[str, str, Callable[[Path], Any]]] = {
+    "a description of 1 GB": (
+        "policy.json",
+        "larger than 16,000,000 bytes",
+        lambda folder: fill(folder / "policy.json", 10**9),
+    ),
+    "a deep description": (
+        "policy.json",
+        "nested too deep",
+        lambda folder: (folder / "policy.json").write_text("[" * 10**6),
+    ),
+    "a pipe": (
+        "policy.json",
+        "is no file",
+        lambda folder: ((folder / "policy.json").unlink(), os.mkfifo(folder / "policy.json")),
+    ),
+    "wide layers": (
+        "policy.json",
+        r"net_arch = \[1000000000\].*from 1 to 10,000",
+        lambda folder: ask_for(folder, net_arch=[10**9]),
+    ),
+    "many layers": (
+        "policy.json",
+        "net_arch = .* at most 32 layers",
+        lambda folder: ask_for(folder, net_arch=[1] * 10**6),
+    ),
+    "many weights": (
+        "policy.json",
+        "100,000,000 weights; at most 10,000,000",
+        lambda folder: ask_for(folder, net_arch=[10_000, 10_000]),
+    ),
+    "many quantiles": (
+        "policy.json",
+        "n_quantiles = 1000000000: should be less",
+        lambda folder: ask_for(folder, "qrdqn", n_quantiles=10**9),
+    ),
+    "a class": (
+        "policy.json",
+        "unknown hyperparameter 'features_extractor_class'",
+        lambda folder: ask_for(folder, features_extractor_class="os.system"),
+    ),
+    "weights of 1 TB": (
+        "policy.safetensors",
+        "larger than",
+        lambda folder: fill(folder / "policy.safetensors", 10**12),
+    ),
+    "a claim of 4 TB": (
+        "policy.safetensors",
+        "cannot be read",
+        lambda folder: claim(folder / "policy.safetensors", [10**6, 10**6]),
+    ),
+    "a claim beyond 64 bits": (
+        "policy.safetensors",
+        "cannot be read",
+        lambda folder: claim(folder / "policy.safetensors", [2**40, 2**40]),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", TOO_LARGE)
+def test_sizes_are_bounded_before_memory_is_taken(kind: str, saved: Path) -> None:
+    culprit, message, spoil = TOO_LARGE[kind]
+    spoil(saved)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_policy(saved)
+    assert str(saved / culprit) in str(caught.value)
+    assert len(str(caught.value)) < 1000
 
 
 class Malicious:

@@ -34,7 +34,7 @@ from agents.report import (
     write_report,
 )
 from agents.report.figures import learning_curves
-from agents.runs import sealed, train_run, write_run
+from agents.runs import digest, sealed, train_run, write_run
 from qc_gym.core.record import validated
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -536,6 +536,51 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "cut weights": (
         "policy.safetensors",
         lambda folder: cut(folder / "policy.safetensors", 500),
+    ),
+}
+
+
+def fill(path: Path, size: int) -> None:
+    """Make a file of zeros, which takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def hold(name: str, path: Path) -> None:
+    """Say of a file that belongs to no run that it does."""
+    edit(path / "run.json", "files", {name: "0" * 64})
+    result = json.loads((path / "run.json").read_text())
+    edit(path / "run.json", "digest", digest(result))
+
+
+DAMAGES |= {
+    "run.json of 1 GB": (
+        r"run\.json: is larger than 16,000,000 bytes",
+        lambda folder: fill(folder / "run.json", 10**9),
+    ),
+    "a deep run.json": (
+        r"run\.json: is nested too deep",
+        lambda folder: (folder / "run.json").write_text('{"run":' * 10**5),
+    ),
+    "a curve of 1 GB": (
+        r"curve\.csv: is larger than 16,000,000 bytes",
+        lambda folder: fill(folder / "curve.csv", 10**9),
+    ),
+    "a curve of one cell": (
+        r"curve\.csv: is not CSV",
+        lambda folder: (folder / "curve.csv").write_text("timesteps\n" + "1" * 10**6),
+    ),
+    "an environment that is a module": (
+        r"run\.json: env_id = 'antigravity:.*': that of policy\.json is",
+        lambda folder: edit(folder / "run.json", "run.env_id", f"antigravity:{ID}"),
+    ),
+    "another scenario than the policy's": (
+        r"run\.json: scenario = {}: that of policy\.json is",
+        lambda folder: edit(folder / "run.json", "run.scenario", {}),
+    ),
+    "a file of no run": (
+        r"'\.\./notes' is not what the training wrote",
+        lambda folder: hold("../notes", folder),
     ),
 }
 

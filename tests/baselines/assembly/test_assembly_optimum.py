@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from random_trees import random_tree
 from scipy import optimize, sparse
 
 import baselines
@@ -265,10 +266,8 @@ def test_steps_of_the_plan_lead_to_steps(preset: str) -> None:
     assert times == pytest.approx(optimum.evaluation.expected_length, rel=1e-9)
 
 
-@pytest.mark.parametrize("preset", [f"cumcm-{number}" for number in range(1, 7)])
-def test_the_linear_program_of_the_shortest_path_has_the_same_optimum(preset: str) -> None:
-    """The least v with v(s) ≥ r(s, a) + Σ p v(s'), found by HiGHS."""
-    model = build_model(parse(preset), "belief")
+def shortest_path(model: TabularModel[Any]) -> float:
+    """Return the optimum by the linear program: the least v with v(s) ≥ r(s, a) + Σ p v(s')."""
     states, actions = model.rewards.shape
     pairs = np.repeat(np.arange(states * actions), np.diff(model.first))
     shape = (states * actions, states)
@@ -283,5 +282,18 @@ def test_the_linear_program_of_the_shortest_path_has_the_same_optimum(preset: st
         method="highs",
     )
     assert found.success
-    value = found.x[model.initial_states] @ model.initial_probabilities
-    assert value == pytest.approx(baselines.solve(ID, scenario=preset).value, abs=1e-6)
+    return float(found.x[model.initial_states] @ model.initial_probabilities)
+
+
+TREES = {
+    **{preset: preset for preset in [f"cumcm-{number}" for number in range(1, 7)]},
+    **{f"seven {seed}": random_tree(seed, 7, seed % 3, discard=False) for seed in range(15)},
+    **{f"three {seed}": random_tree(seed, 3, 2, discard=True) for seed in range(10)},
+}
+
+
+@pytest.mark.parametrize("name", TREES)
+def test_the_linear_program_of_the_shortest_path_has_the_same_optimum(name: str) -> None:
+    value = shortest_path(build_model(parse(TREES[name]), "belief"))
+    solved = baselines.solve(ID, scenario=TREES[name]).value
+    assert value == pytest.approx(solved, rel=1e-9, abs=1e-9)

@@ -1,10 +1,14 @@
 """Environments are registered in one place, with what belongs to them."""
 
+import json
+import subprocess
+import sys
+
 import gymnasium as gym
 import pytest
 
 import qc_gym
-from qc_gym.core.registry import Registration, registration_of
+from qc_gym.core.registry import Registration, plain_id, registration_of
 from qc_gym.core.vector import vector_type
 from qc_gym.lot.env import InspectOrStopEnv, InspectOrStopVectorEnv
 
@@ -28,6 +32,36 @@ def test_classes_know_their_registration(env_id: str) -> None:
     assert registration_of(vector_type(env_type)) == registration  # type: ignore[arg-type]
     assert gym.spec(env_id).entry_point == f"{registration.environment}Env"
     assert gym.spec(env_id).vector_entry_point == f"{registration.environment}VectorEnv"
+
+
+FRESH = """
+import json, sys
+import gymnasium as gym
+from gymnasium.envs.registration import EnvSpec
+
+spec, *full_ids = sys.argv[1:]
+made = [gym.make(EnvSpec.from_json(spec))]
+made += map(gym.make, full_ids)
+print(json.dumps([type(env.unwrapped).__name__ for env in made]))
+"""
+
+
+def test_full_ids_and_specs_need_no_import() -> None:
+    """Each is made in a process that knows Gymnasium alone; the spec is what data sets hold."""
+    spec = gym.make("qc_gym/KStage-v0").spec
+    assert spec is not None
+    full_ids = [one.full_id for one in qc_gym.ENVIRONMENTS.values()]
+    command = [sys.executable, "-c", FRESH, spec.to_json(), *full_ids]
+    names = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    types = [type(gym.make(one).unwrapped).__name__ for one in ("qc_gym/KStage-v0", *full_ids)]
+    assert names == types
+
+
+def test_plain_ids() -> None:
+    for env_id, registration in qc_gym.ENVIRONMENTS.items():
+        assert plain_id(registration.full_id) == plain_id(env_id) == env_id
+    for other in ("", "os:qc_gym/KStage-v0", "qc_gym:KStage-v0", "CartPole-v1"):
+        assert plain_id(other) == other
 
 
 def test_register(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,37 @@ def test_no_seeds(seed: Any) -> None:
         vector.reset(seed=[3, seed])
 
 
+BIG = 2**64 + 5
+
+
+@pytest.mark.parametrize(
+    "seeds",
+    [
+        [3, 2**64 - 1, 3],
+        (0, 1, 2),
+        [3, BIG, 2**130],
+        [np.int64(3), np.uint8(4), BIG],
+        np.array([7, 5, 6], np.uint8),
+        np.array([7, 2**64 - 1, 6], np.uint64),
+        range(4, 7),
+    ],
+)
+@pytest.mark.parametrize("left_out", [None, 1])
+def test_a_list_of_seeds_is_one_for_each(seeds: Any, left_out: int | None) -> None:
+    kind = {"id": "qc_gym/SequentialSampling-v0", "scenario": "aql10-beta"}
+    vector, undisturbed = (gym.make_vec(**kind, num_envs=3).unwrapped for _ in range(2))
+    undisturbed.reset(seed=50)
+    undisturbed.reset()
+    vector.reset(seed=50)
+    each = [None if i == left_out else one for i, one in enumerate(seeds)]
+    vector.reset(seed=seeds if left_out is None else each)
+    for i, seed in enumerate(each):
+        scalar: Any = gym.make(**kind).unwrapped
+        scalar.reset(seed=seed if seed is None else int(seed))
+        expected = undisturbed.states[i] if seed is None else scalar.state
+        assert vector.states[i].item() == expected.item()
+
+
 def test_options_that_are_no_mapping() -> None:
     for env in (gym.make("qc_gym/KStage-v0"), gym.make_vec("qc_gym/KStage-v0", num_envs=2)):
         with pytest.raises(ValueError, match="options = 5: a mapping"):
