@@ -18,6 +18,7 @@ import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
 from agents.held_out import HeldOut
+from baselines.core.store import Store
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.files import read_mapping
@@ -27,7 +28,7 @@ from qc_gym.core.registry import plain_id
 from qc_gym.core.scenario import Scenario
 
 Count = Annotated[int, Field(ge=1)]
-MANIFEST = "experiment.json"
+MANIFEST, OPTIMA = "experiment.json", "optima"
 _SHOWING = {"cli", "report"}
 """The packages of ``agents`` that show results and cannot change them; all other sources may."""
 
@@ -173,6 +174,11 @@ def _digest_sources() -> str:
             digest.update(f"{root.name}/{place.as_posix()}\n".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def optima_in(folder: Path) -> Store:
+    """Return the store of the optima of an experiment, of this code, in its folder of results."""
+    return Store(folder / OPTIMA, code_version()[1])
 
 
 def scenario_name(scenario: str | Mapping[str, Any] | None) -> str:

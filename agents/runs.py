@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from concurrent.futures import Future
@@ -27,15 +25,17 @@ from agents.policies import DESCRIPTION, WEIGHTS, policy_files
 from agents.tables import format_csv
 from agents.training import torch_threads, train
 from baselines import Score, Scores
+from baselines.core.store import Store, using
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import shown
+from qc_gym.core.folders import remove_partial, whole_folder
 from qc_gym.core.ranges import ScenarioRange
 
 RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
 _MOST = {CURVE: MAX_TEXT, HELD_OUT: MAX_TEXT, DESCRIPTION: MAX_TEXT, WEIGHTS: 100_000_000}
 """Largest files of a run beside ``run.json``, in bytes."""
-_PARTIAL, _CHECKPOINT = ".partial-", ".checkpoint-"
-"""How the names begin of folders that are being written, and of the state of trainings broken off."""
+_CHECKPOINT = ".checkpoint-"
+"""How the names begin of the state of trainings broken off."""
 
 
 def carry_out(
@@ -45,6 +45,7 @@ def carry_out(
     engine: Engine = ONE_PROCESS,
     fresh: bool = False,
     replay: bool = False,
+    optima: Store | None = None,
     found: Callable[[str], None] = lambda name: None,
     report: Callable[[str, int, float], None] = lambda name, timesteps, normalised: None,
     finished: Callable[[str, dict[str, Any]], None] = lambda name, result: None,
@@ -72,6 +73,8 @@ def carry_out(
     replay
         Whether the state of trainings that are broken off holds replay buffers; without, those of
         algorithms that have one begin again.
+    optima
+        Where large optima are kept, for the trainings of this machine to share.
     found
         Called with the name of each whose folder was there.
     report
@@ -99,6 +102,8 @@ def carry_out(
             failed(run.name, failures[run.name])
 
     _clear(folder, {run.name for run in runs}, fresh)
+    if optima is not None:
+        optima.tidy()
     waiting: deque[Run] = deque()
     for run in runs:
         if not fresh and is_whole(folder / run.name):
@@ -108,11 +113,11 @@ def carry_out(
             waiting.append(run)
     suspects: deque[Run] = deque()
     while waiting:
-        suspects += _use(engine, waiting, folder, replay, report, end)
+        suspects += _use(engine, waiting, folder, replay, optima, report, end)
     # A worker that is ended from outside (out of memory, most often) takes those beside it along:
     # each once more, now alone, so that it is seen which one cannot be carried out.
     while suspects:
-        for run in _use(ONE_PROCESS, suspects, folder, replay, report, end):
+        for run in _use(ONE_PROCESS, suspects, folder, replay, optima, report, end):
             failures[run.name] = "its process was ended from outside, twice; out of memory?"
             failed(run.name, failures[run.name])
     return [folder / run.name for run in runs if run.name not in failures], failures
@@ -120,8 +125,7 @@ def carry_out(
 
 def _clear(folder: Path, names: Container[str], fresh: bool) -> None:
     """Remove what runs that were ended from outside left behind, and no training will go on from."""
-    for torn in folder.glob(f"{_PARTIAL}*"):
-        shutil.rmtree(torn, ignore_errors=True)
+    remove_partial(folder)
     for checkpoint in folder.glob(f"{_CHECKPOINT}*"):
         if fresh or checkpoint.stem.removeprefix(_CHECKPOINT) not in names:
             checkpoint.unlink(missing_ok=True)
@@ -137,6 +141,7 @@ def _use(
     waiting: deque[Run],
     folder: Path,
     replay: bool,
+    optima: Store | None,
     report: Callable[[str, int, float], None],
     end: Callable[[Run, Future[Files]], None],
 ) -> list[Run]:
@@ -150,13 +155,15 @@ def _use(
         while True:
             # Never more than there are workers: what runs can then be told from what waits.
             while waiting and not broken and len(running) < workers.number():
-                checkpoint = checkpoint_of(waiting[0], folder) if workers.is_here else None
+                run = waiting[0]
+                # Elsewhere there is none of the folders of this machine.
+                here = (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
                 try:
-                    future = workers.submit(train_run, waiting[0], checkpoint, messages, replay)
+                    future = workers.submit(train_run, run, here[0], messages, replay, here[1])
                 except BrokenProcessPool:
                     broken = True
                     break
-                run = waiting.popleft()
+                waiting.popleft()
                 running[run.name] = run, future
                 future.add_done_callback(partial(tell_end, messages, run.name))
             if not running:
@@ -179,7 +186,11 @@ Files = dict[str, bytes]
 
 @torch_threads(1)
 def train_run(
-    run: Run, checkpoint: Path | None = None, messages: Any = None, replay: bool = False
+    run: Run,
+    checkpoint: Path | None = None,
+    messages: Any = None,
+    replay: bool = False,
+    optima: Store | None = None,
 ) -> Files:
     """Train one run and score it exactly. Return the files of its folder: a pure function of the run.
 
@@ -192,15 +203,18 @@ def train_run(
         was broken off; None for no such file.
     messages
         A queue that is told how far it has come: (name, timesteps, normalised).
-    replay
+    replay, optima
         See :func:`carry_out`.
     """
     env = make_env(run)
     curve = _Messages(env, run, messages)
-    model = train(**run.training, callback=curve, checkpoint=checkpoint, replay=replay)
+    with using(optima):
+        model = train(**run.training, callback=curve, checkpoint=checkpoint, replay=replay)
+        held_out = _held_out_scores(run, model)
+        score = (
+            mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)
+        )
     version, code = code_version()
-    held_out = _held_out_scores(run, model)
-    score = mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)
     result = {
         "run": run.model_dump(),
         "version": version,
@@ -226,19 +240,9 @@ def write_run(files: Files, run: Run, folder: Path) -> dict[str, Any]:
     OSError
         It cannot be written; the error names it. The training's last state is then still there.
     """
-    path = folder / run.name
-    try:
-        partial = Path(tempfile.mkdtemp(dir=folder, prefix=_PARTIAL))
-        try:
-            partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
-            for name, content in files.items():
-                (partial / name).write_bytes(content)
-            shutil.rmtree(path, ignore_errors=True)
-            partial.rename(path)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    except OSError as error:  # that of a full disk names no file
-        raise OSError(error.errno, error.strerror, str(path)) from error
+    with whole_folder(folder / run.name) as partial:
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
     checkpoint_of(run, folder).unlink(missing_ok=True)
     return dict(json.loads(files[RUN]))
 

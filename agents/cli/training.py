@@ -153,7 +153,7 @@ def bench(
     on. The exit status is 1 if runs had to be left out of the report.
     """
     from agents.cli.board import Board
-    from agents.experiment import read_experiment, write_manifest
+    from agents.experiment import optima_in, read_experiment, write_manifest
     from agents.files import only_writer
     from agents.report import write_report
     from agents.runs import carry_out
@@ -172,6 +172,7 @@ def bench(
                 engine=where,
                 fresh=fresh,
                 replay=replay,
+                optima=optima_in(folder),
                 found=board.find,
                 report=board.show,
                 finished=board.finish,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 
 import baselines
+from agents.experiment import optima_in
 from agents.files import png, write_whole
 from agents.report.figures import caution, intervals, learning_curves, performance_profiles
 from agents.report.generalists import sections_of, standings
@@ -35,6 +34,8 @@ from agents.report.results import TARGET, Result, read_results
 from agents.tables import format_csv, format_markdown, markdown_text
 from baselines import Disagreement
 from baselines.core.figures import disagreement_bars
+from baselines.core.store import using
+from qc_gym.core.folders import whole_folder
 from qc_gym.core.picture import common_colours
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
@@ -87,7 +88,7 @@ def write_report(
         Where ``results.csv`` (a row for each run and reference policy), ``runs.csv`` (a row for each
         run with its configuration), ``curves.csv`` (a row for each point of each curve),
         ``leaderboard.md``, ``report.html`` (one page with charts, which needs no other file) and
-        ``figures/`` go; made if missing.
+        ``figures/`` go; made if missing. In ``optima/`` are those that took long to solve.
     failures
         Runs that did not finish, and why, to be named as well.
 
@@ -101,7 +102,8 @@ def write_report(
     left_out = {**(failures or {}), **left_out}
     if not results:
         raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
-    with common_colours(result.run.algorithm for result in results):
+    colours = common_colours(result.run.algorithm for result in results)
+    with colours, using(optima_in(folder)):
         return _write(results, left_out, folder)
 
 
@@ -204,15 +206,9 @@ def _worst(group: Sequence[Result]) -> list[Result]:
 def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:
     """Put the pictures into ``figures/``, in place of those of an earlier report."""
     folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder, prefix=".partial-"))
-    try:
-        partial.chmod(folder.stat().st_mode)  # mkdtemp keeps it to its owner
+    with whole_folder(folder / "figures") as partial:
         for name, png in pictures.items():
-            write_whole(partial / f"{name}.png", png)
-        shutil.rmtree(folder / "figures", ignore_errors=True)
-        partial.rename(folder / "figures")
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            (partial / f"{name}.png").write_bytes(png)
 
 
 def _markdown(report: Report) -> str:

@@ -60,4 +60,4 @@ def values(scenarios: Sequence[AssemblyScenario]) -> NDArray[np.float64]:
     return np.array([optimal_value(build_model(scenario)) for scenario in scenarios])
 
 
-FAMILY = Family(AssemblyEnv, solve, values)
+FAMILY = Family(AssemblyEnv, solve, values, kept=AssemblyOptimum)

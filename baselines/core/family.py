@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 
 from baselines.core.model import ScenarioT_co
 from baselines.core.optimum import Optimum
+from baselines.core.store import store_in_use
+from baselines.core.tabular import TabularOptimum
 from qc_gym.core.env import QCEnv
 from qc_gym.core.registry import registration_of
 from qc_gym.core.scenario import Scenario
@@ -46,11 +48,15 @@ class Family(Generic[ScenarioT_co]):
     values
         Returns the optimal values of many scenarios, float64 (n,), where that is quicker than to solve
         them one by one and the optimum is exact; None where it is not.
+    kept
+        The type of its optima, where reading one from disk is far quicker than solving it again; None
+        where it is not. A policy iteration takes some 50 times as long, a sweep backwards no longer.
     """
 
     environment: type[QCEnv]
     solve: Callable[[ScenarioT_co, str], Optimum[ScenarioT_co]]
     values: Callable[[Sequence[ScenarioT_co]], NDArray[np.float64]] | None = None
+    kept: type[TabularOptimum[ScenarioT_co]] | None = None
 
     def arena(self, num_envs: int, scenario: Scenario, observation: str) -> QCVectorEnv:
         """Return the vector environment in which policies are simulated."""
@@ -73,7 +79,11 @@ def family_of(env_type: type[QCEnv]) -> Family[Scenario]:
 
 
 def optimum_of(env_type: type[QCEnv], scenario: Scenario, observation: str) -> Optimum[Scenario]:
-    """Return the optimum of a scenario, checked; the last few are kept."""
+    """Return the optimum of a scenario, checked; the last few are kept.
+
+    Large ones of a family that says so are also kept in the store that is in use
+    (:func:`baselines.core.store.using`), if there is one.
+    """
     return _optimum(registration_of(env_type).family, scenario, observation)
 
 
@@ -98,4 +108,18 @@ def family_named(path: str) -> Family[Scenario]:
 
 @lru_cache(maxsize=8)
 def _optimum(path: str, scenario: Scenario, observation: str) -> Optimum[Scenario]:
-    return checked_optimum(family_named(path), scenario, observation)
+    family, store = family_named(path), store_in_use()
+    if family.kept is None or store is None:
+        return checked_optimum(family, scenario, observation)
+    key = {
+        "family": path,
+        "scenario": scenario.model_dump(mode="json"),
+        "observation": observation,
+    }
+    arrays = store.find(key)
+    if arrays is not None:
+        return family.kept.restored(scenario, observation, arrays)
+    optimum = checked_optimum(family, scenario, observation)
+    assert isinstance(optimum, family.kept)
+    store.keep(key, optimum.arrays())
+    return optimum

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Self
 from weakref import WeakKeyDictionary
@@ -20,9 +20,11 @@ from baselines.core.disagreements import Disagreement, largest_terms, simulated_
 from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.optimum import Optimum
 from baselines.core.policy import TabularPolicy, constant_policy, tabulate, uniform_policy
+from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
 from baselines.core.scoring import Worth
 from baselines.core.solver import Evaluation, Solution, bellman_residual, evaluate, solve
+from baselines.core.store import Arrays
 from qc_gym.core.fields import money_in
 from qc_gym.core.policy import DesignedPolicy, Player
 from qc_gym.core.vector import QCVectorEnv
@@ -50,6 +52,33 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def of(cls, model: TabularModel[ScenarioT_co]) -> Self:
         """Return the optimum of tables."""
         return cls(model, solve(model))
+
+    @classmethod
+    def restored(cls, scenario: ScenarioT_co, observation: str, arrays: Arrays) -> Self:  # type: ignore[misc]
+        """Return the optimum of a scenario from what :meth:`arrays` gave, bit for bit."""
+        kernel = scenario.kernel
+        states = arrays["states"].view(kernel.state_dtype)
+        model = TabularModel(
+            kernel=kernel,
+            scenario=scenario,
+            observation=observation,
+            make_states=lambda: states,
+            **_part("model", arrays),
+        )
+        optimum = cls(model, Solution(**_part("solution", arrays)))
+        optimum.__dict__["evaluation"] = Evaluation(**_part("evaluation", arrays))
+        optimum.__dict__["random_value"] = arrays["random_value"].item()
+        return optimum
+
+    def arrays(self) -> Arrays:
+        """Return by name what :meth:`restored` needs: the tables, and what takes long to find on them."""
+        return {
+            "states": self.model.states,
+            "random_value": np.array(self.random_value),
+            **_arrays("model", DecisionProcess, self.model),
+            **_arrays("solution", Solution, self.solution),
+            **_arrays("evaluation", Evaluation, self.evaluation),
+        }
 
     @property
     def scenario(self) -> ScenarioT_co:  # type: ignore[override]
@@ -296,3 +325,19 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     @abstractmethod
     def describe_action(self, row: int, action: int) -> str:
         """Return what an action does in a decision state, in words."""
+
+
+def _arrays(part: str, kind: type[Any], record: Any) -> Arrays:
+    """Return the fields that a kind of record has, those that are None left out, numbers as arrays ()."""
+    values = {one.name: getattr(record, one.name) for one in fields(kind)}
+    return {f"{part}.{name}": np.asarray(x) for name, x in values.items() if x is not None}
+
+
+def _part(part: str, arrays: Arrays) -> dict[str, Any]:
+    """Return the fields of a part by name, from the arrays of all."""
+    found = {
+        name.removeprefix(f"{part}."): x
+        for name, x in arrays.items()
+        if name.startswith(f"{part}.")
+    }
+    return {name: x if x.ndim else x.item() for name, x in found.items()}

@@ -1,0 +1,42 @@
+"""Folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PARTIAL = ".partial-"
+"""How the names begin of folders that are being written."""
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder, beside ``path``, to write into; it takes the place of ``path`` at the end.
+
+    If anything goes wrong in the block, nothing of it is left, and ``path`` is as it was.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; the error names ``path``.
+    """
+    try:
+        partial = Path(tempfile.mkdtemp(dir=path.parent, prefix=PARTIAL))
+        try:
+            partial.chmod(path.parent.stat().st_mode)  # mkdtemp keeps it to its owner
+            yield partial
+            shutil.rmtree(path, ignore_errors=True)
+            partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    except OSError as error:  # that of a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove from a folder what processes that were ended from outside were writing."""
+    for torn in folder.glob(f"{PARTIAL}*"):
+        shutil.rmtree(torn, ignore_errors=True)
