@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from scipy import sparse
 
 import baselines
 import qc_gym
@@ -31,6 +32,32 @@ def test_stable_baselines3_earns_what_the_score_says() -> None:
     )
     error = np.std(earned) / np.sqrt(len(earned))
     assert abs(np.mean(earned) - optimum.value) < 4 * error
+
+
+@pytest.mark.filterwarnings("ignore:infinite horizon solution methods are disabled")
+@pytest.mark.parametrize("scenario", ["lot-200", "aql10-rql20", "tired-eyes"])
+def test_quantecon_finds_the_same_optimum(scenario: str) -> None:
+    """Its backward induction over the steps, with a state of its own in which ended episodes stay."""
+    ddp = pytest.importorskip("quantecon.markov.ddp")
+    model = baselines.model(ID, scenario=scenario)
+    states, actions = model.rewards.shape
+    pairs = np.repeat(np.arange(states * actions), np.diff(model.first))
+    shape = (states * actions, states + 1)
+    moves = sparse.csr_matrix((model.probabilities, (pairs, model.successors)), shape)
+    ends = sparse.csr_matrix(1.0 - moves.sum(axis=1))
+    chances = sparse.hstack([moves[:, :states], ends], "csr")
+    stay = sparse.csr_matrix(([1.0], ([0], [states])), (1, states + 1))
+    chosen = np.flatnonzero(model.allowed)
+    problem = ddp.DiscreteDP(
+        np.append(model.rewards.ravel()[chosen], 0.0),
+        sparse.vstack([chances[chosen], stay], "csr"),
+        1.0,
+        np.append(chosen // actions, states),
+        np.append(chosen % actions, 0),
+    )
+    values, _ = ddp.backward_induction(problem, model.scenario.max_samples + 1)
+    value = values[0][model.initial_states] @ model.initial_probabilities
+    assert value == pytest.approx(baselines.solve(ID, scenario=scenario).value, rel=1e-12)
 
 
 def test_torchrl_draws_allowed_actions_only() -> None:
