@@ -1,6 +1,7 @@
 """Kill a sweep again and again at random moments, and compare what is left with an undisturbed one.
 
 python -m benchmarks.interruptions [--kills 200] [--seed 0] [--steps 40000]
+python -m benchmarks.interruptions --kills 10 --algorithms ppo --runs 1 --steps 400000
 
 Each sweep is ``qc-gym bench`` in a process of its own, killed by SIGKILL: the parent alone, or all of
 its group. Sweeps are begun anew until so many kills are done, each resumed to its end. The exit status is
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=200, help="in all (default: 200)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (default: 0)")
     parser.add_argument("--steps", type=int, default=40_000, help="of each run (default: 40,000)")
+    parser.add_argument("--algorithms", nargs="+", default=["ppo", "a2c"], metavar="NAME")
+    parser.add_argument("--runs", type=int, default=2, help="of each algorithm (default: 2)")
     options = parser.parse_args()
     generator = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "sweep.yaml"
-        config.write_text(yaml.safe_dump(sweep(options.steps)), encoding="utf-8")
+        config.write_text(
+            yaml.safe_dump(sweep(options.steps, options.algorithms, options.runs)), encoding="utf-8"
+        )
         began = time.perf_counter()
         subprocess.run(
             command(config, folder / "undisturbed"), check=True, stdout=subprocess.DEVNULL
@@ -69,15 +75,16 @@ def main() -> int:
     return 0
 
 
-def sweep(steps: int) -> dict[str, Any]:
-    """Return a sweep of short trainings that leave checkpoints."""
+def sweep(steps: int, algorithms: Iterable[str], runs: int) -> dict[str, Any]:
+    """Return a sweep of short trainings that leave checkpoints, so many of each algorithm."""
     training = {"total_timesteps": steps, "num_envs": 64}
     problem = {
         "env_id": "qc_gym/SequentialSampling-v0",
         "scenario": "aql10-rql20",
-        "algorithms": {"ppo": training, "a2c": training},
+        "algorithms": dict.fromkeys(algorithms, training),
     }
-    return {"name": "sweep", "seeds": [0, 1], "scores": 10, "workers": 2, "problems": [problem]}
+    seeds = list(range(runs))
+    return {"name": "sweep", "seeds": seeds, "scores": 10, "workers": 2, "problems": [problem]}
 
 
 def command(config: Path, out: Path) -> list[str]:
