@@ -10,6 +10,7 @@ Examples
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ import numpy as np
 from baselines.core.certificate import Certificate, OracleError, Simulation, simulate
 from baselines.core.disagreements import Disagreement
 from baselines.core.episodes import Episode, play_labelled
+from baselines.core.exploration import Exploration
 from baselines.core.family import Family
 from baselines.core.many import Optima, Scores, optima_of
 from baselines.core.model import TabularModel
@@ -40,6 +42,7 @@ from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import DesignedPolicy, Policy, feature_lens
 from qc_gym.core.population import read_population
 from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.registry import registration_of
 from qc_gym.core.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ __all__ = [
     "DecisionProcess",
     "Disagreement",
     "Episode",
+    "Exploration",
     "Fact",
     "Family",
     "ImproperPolicyError",
@@ -71,6 +75,7 @@ __all__ = [
     "certify",
     "disagreements",
     "evaluate",
+    "explore",
     "figures",
     "labelled_episodes",
     "model",
@@ -564,3 +569,37 @@ def plan(env: Any, *, scenario: Any = None, observation: str | None = None) -> P
         As for :func:`solve`.
     """
     return solve(env, scenario=scenario, observation=observation).plan()
+
+
+def explore(
+    env: Any,
+    policy: Any = None,
+    *,
+    scenario: Any = None,
+    observation: str | None = None,
+    deterministic: bool | None = None,
+) -> Exploration:
+    """Return the optimum as a page to explore: one decides, state by state, and sees what that loses.
+
+    ``.html()`` is the page, which needs no other file and no network; ``.data`` what it shows.
+
+    Parameters
+    ----------
+    env, scenario, observation, deterministic
+        As for :func:`score`. With a range of scenarios, the one that the last reset drew.
+    policy
+        As for :func:`score`: what it does is told beside the optimum; by default none.
+
+    Raises
+    ------
+    TypeError
+        Not an environment of ``qc_gym``, not a policy, or wrappers behind which the environment itself
+        would have to be played.
+    ValueError
+        A scenario that no page holds, by its fields; or a policy that remembers.
+    """
+    problem = problem_of(env, scenario, observation).without_stage()
+    player = None if policy is None else problem.player(policy, deterministic)
+    title = f"{registration_of(problem.env_type).env_id}, {problem.observation} observations"
+    subtitle = (inspect.getdoc(problem.env_type) or "").partition("\n")[0]
+    return problem.optimum.exploration(title, subtitle, player)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 import qc_gym
-from agents.cli import dataset, environments, optima, reproduce, training, tuning
+from agents.cli import dataset, environments, explore, optima, reproduce, training, tuning
 from agents.cli.streams import ClosedPipeError, named_stdout, spelled_symbols
 
 INTERRUPTED = 130
@@ -27,7 +27,7 @@ _EXTRAS = {
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
-for _module in (environments, optima, training, tuning, dataset, reproduce):
+for _module in (environments, optima, explore, training, tuning, dataset, reproduce):
     _module.add_commands(app)
 
 

@@ -16,6 +16,7 @@ from baselines.core.plan import Plan
 from baselines.core.references import Reference
 from baselines.core.solver import optimal_value
 from baselines.core.tabular import TabularOptimum
+from qc_gym.assembly.dynamics import ABSENT, NODE_FEATURES
 from qc_gym.assembly.env import AssemblyEnv
 from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.policy import Player
@@ -38,6 +39,17 @@ class AssemblyOptimum(TabularOptimum[AssemblyScenario]):
     def describe_action(self, row: int, action: int) -> str:
         """Return what an answer does in a state, in words."""
         return action_in_words(self.model, row, action)
+
+    def beliefs(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.floating]]:
+        """Return P(bad) of every item that is there."""
+        shown = self.model.describe(rows, "belief")
+        there = self.model.states[rows]["status"] != ABSENT
+        return {
+            f"P({name} is bad)": np.where(
+                there[:, node], shown[:, NODE_FEATURES * node + 3], np.nan
+            )
+            for node, name in enumerate(self.scenario.order)
+        }
 
     def plan(self) -> Plan:
         """Return the optimum as a table for the shop floor."""

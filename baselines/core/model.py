@@ -76,6 +76,12 @@ class TabularModel(DecisionProcess, Generic[ScenarioT_co]):
         """The key of each state, ascending, uint64 (S,)."""
         return self._description[1]
 
+    def describe(self, rows: NDArray[np.int64], observation: str) -> NDArray[np.float32]:
+        """Return either observation of states, whichever the model carries, float32 (n, size)."""
+        return self.kernel.describe(
+            self.record, self.states[rows], observation, self.scenario.table()
+        )[0]
+
     @cached_property
     def _by_observation(self) -> tuple[NDArray[np.uint64], NDArray[np.int64], bool]:
         """The states sorted by the hash of their observations, and whether all differ."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from baselines.core.certificate import Certificate
 from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement
+from baselines.core.exploration import Exploration
 from baselines.core.model import ScenarioT_co
 from baselines.core.plan import Fact, Plan, render_card
 from baselines.core.references import References
@@ -149,6 +150,16 @@ class Optimum(ABC, Generic[ScenarioT_co]):
     @abstractmethod
     def plan(self) -> Plan:
         """Return the optimum as a table for the shop floor."""
+
+    @abstractmethod
+    def exploration(self, title: str, subtitle: str, player: Player | None) -> Exploration:
+        """Return the optimum as a page to explore, beside what a policy does, if one is given.
+
+        Raises
+        ------
+        ValueError
+            More than a page holds, by the fields that make it so; or a policy that remembers.
+        """
 
     @abstractmethod
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:

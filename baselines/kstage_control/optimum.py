@@ -62,6 +62,15 @@ class KStageControlOptimum(TabularOptimum[KStageControlScenario]):
         """Return how many stages are run, in words."""
         return in_words(action)
 
+    def coordinates(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.integer]]:
+        """Return day, level and yesterday's stages; days are counted from 1."""
+        states = self.model.states[rows]
+        return {
+            "day": states["day"] + 1,
+            "level": states["level"],
+            "stages yesterday": states["stages"],
+        }
+
     def plan(self) -> Plan:
         """Return the optimum as a table for the shop floor."""
         return plan(self)

@@ -20,6 +20,7 @@ from baselines.core.certificate import (
 )
 from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement
+from baselines.core.exploration import Exploration
 from baselines.core.family import Family
 from baselines.core.optimum import Optimum
 from baselines.core.plan import Plan
@@ -37,6 +38,7 @@ from baselines.lot.evaluation import (
     evaluate_beliefs,
     evaluate_results,
 )
+from baselines.lot.exploration import explore
 from baselines.lot.plan import plan
 from baselines.lot.policies import LotPolicy, lot_policy, random_policy
 from baselines.lot.probe import probe
@@ -337,6 +339,10 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
     def plan(self) -> Plan:
         """Return the optimum as a card that a foreman follows by counting."""
         return plan(self)
+
+    def exploration(self, title: str, subtitle: str, player: Player | None) -> Exploration:
+        """Return the beliefs as a page to explore; see :mod:`baselines.lot.exploration`."""
+        return explore(self, title, subtitle, player)
 
     def figures(self, policies: Mapping[str, Player]) -> dict[str, Figure]:
         """Return the thresholds, the averaged belief and the total costs."""

@@ -22,7 +22,7 @@ from baselines.pilot.plan import counts_in_words, plan
 from baselines.pilot.reference import designs
 from qc_gym.core.fields import money_in
 from qc_gym.core.policy import Player
-from qc_gym.pilot.dynamics import COMMIT
+from qc_gym.pilot.dynamics import COMMIT, FEATURES
 from qc_gym.pilot.env import PilotRunEnv
 from qc_gym.pilot.scenario import PilotRunScenario
 
@@ -118,6 +118,25 @@ class PilotRunOptimum(TabularOptimum[PilotRunScenario]):
         """Return what an action does in a state, in words."""
         done = action if self.model.allowed[row, action] else COMMIT
         return self.scenario.action_names[done]
+
+    def coordinates(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.integer]]:
+        """Return the counts of the nodes that may be tested."""
+        states = self.model.states[rows]
+        return {
+            f"{name} {word}": states[field][:, node]
+            for node, name in enumerate(self.scenario.order)
+            if self.scenario.record()["max_samples"][0, node] > 0
+            for word, field in (("tested", "n"), ("defective", "d"))
+        }
+
+    def beliefs(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.floating]]:
+        """Return mean and standard deviation of the rates, given the counts."""
+        shown = self.model.describe(rows, "belief")
+        told: dict[str, NDArray[np.floating]] = {}
+        for node, name in enumerate(self.scenario.order):
+            told[f"expected defect rate of {name}"] = shown[:, FEATURES * node + 2]
+            told[f"its standard deviation, {name}"] = shown[:, FEATURES * node + 3] / 2.0
+        return told
 
     def plan(self) -> Plan:
         """Return the optimum as a table for the shop floor."""

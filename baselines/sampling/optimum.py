@@ -58,6 +58,20 @@ class SamplingOptimum(TabularOptimum[SequentialSamplingScenario]):
         """Return an action in words."""
         return self.model.scenario.action_names[action]
 
+    def coordinates(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.integer]]:
+        """Return the counts of states."""
+        states = self.model.states[rows]
+        return {"n": states["n"], "d": states["d"]}
+
+    def beliefs(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.floating]]:
+        """Return what the counts tell of the lot."""
+        shown = self.model.describe(rows, "belief")
+        judged = "judged " * self.scenario.has_errors
+        return {
+            "P(the lot is bad)": shown[:, 2],
+            f"P(the next item is {judged}defective)": shown[:, 3],
+        }
+
     def plan(self) -> Plan:
         """Return the optimum as a table for the shop floor."""
         return plan(self)

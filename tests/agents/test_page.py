@@ -3,8 +3,6 @@
 import json
 import math
 import re
-import shutil
-import subprocess
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from browser import needs_browser, opened
 
 from agents.report.leaderboard import COLUMNS, leaderboards, overall, problem_title, profiles
 from agents.report.page import Section, write_page
@@ -25,12 +24,6 @@ PROBLEMS = [
 ]
 SCORES = {"ppo": [0.1 + 0.2, 0.999], "dqn": [-math.inf, 1 / 3]}
 PNG = b"\x89PNG\r\n\x1a\n"
-BROWSER = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium on this machine; apt-get install chromium"
-)
 
 
 def rows_of(problem: tuple[str, str, str]) -> list[dict[str, Any]]:
@@ -165,18 +158,8 @@ def test_nothing_is_loaded(page: str) -> None:
 
 def browse(page: str, folder: Path, fragment: str = "") -> tuple[Reader, str, list[str]]:
     """Open a page in headless Chromium. Return what it then is, as read and as text, and its console."""
-    path = folder / "page.html"
-    path.write_text(page, encoding="utf-8")
-    assert BROWSER is not None
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    command += [f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000"]
-    command += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-    command += ["--no-first-run"]
-    command += ["--enable-logging=stderr", "--dump-dom", f"{path.as_uri()}{fragment}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return Reader(done.stdout), done.stdout, console
+    text, console = opened(page, folder, fragment)
+    return Reader(text), text, console
 
 
 def section_text(text: str, name: str) -> str:
