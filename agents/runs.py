@@ -53,9 +53,9 @@ def carry_out(
 ) -> tuple[list[Path], dict[str, str]]:
     """Train runs and leave a folder for each, but for those whose folder is there, whole.
 
-    A folder's name tells the configuration and the code of its run. A run that fails does not stop the
-    others. Nor does one whose process is ended from outside: it is begun again once, alone, as are the runs
-    that were beside it.
+    A folder's name tells the configuration and the code of its run. A run that fails, or whose folder
+    cannot be written, does not stop the others. Nor does one whose process is ended from outside: it is
+    begun again once, alone, as are the runs that were beside it.
 
     A run's folder appears when the run is complete, and replaces an earlier one of the same name.
 
@@ -94,12 +94,13 @@ def carry_out(
     failures: dict[str, str] = {}
 
     def end(run: Run, future: Future[Files]) -> None:
-        error = future.exception()
-        if error is None:
-            finished(run.name, write_run(future.result(), run, folder))
-        else:
+        try:
+            result = write_run(future.result(), run, folder)
+        except Exception as error:
             failures[run.name] = f"{type(error).__name__}: {error}"
             failed(run.name, failures[run.name])
+        else:
+            finished(run.name, result)
 
     _clear(folder, {run.name for run in runs}, fresh)
     if optima is not None:

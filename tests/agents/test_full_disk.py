@@ -1,15 +1,34 @@
 """A disk that is full or may not be written: the error names the file, and nothing is torn."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from engine_here import this_process
+from strategies import SMALL_LOT
 
+import agents.cli.training
+from agents.cli import main
 from agents.files import only_writer, write_whole
 
 AMPLE = "16m"
+TRAININGS: dict[str, Any] = {
+    "ppo": {
+        "total_timesteps": 192,
+        "num_envs": 4,
+        "hyperparameters": {"n_steps": 16, "batch_size": 32, "n_epochs": 2},
+    },
+    "dqn": {
+        "total_timesteps": 128,
+        "num_envs": 4,
+        "hyperparameters": {"learning_starts": 32, "buffer_size": 500, "batch_size": 16},
+    },
+}
 
 
 class Disk:
@@ -72,3 +91,52 @@ def test_a_lock_that_cannot_be_written_names_the_folder(before: bool, disk: Disk
     with pytest.raises(OSError, match="Read-only file system") as caught, only_writer(folder):
         pass
     assert str(caught.value.filename).startswith(str(folder))
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    """An experiment of two runs: the checkpoints of one do not fit on a full disk, and its folder."""
+    problem = {
+        "env_id": "qc_gym/SequentialSampling-v0",
+        "scenario": SMALL_LOT,
+        "algorithms": TRAININGS,
+    }
+    path = tmp_path / "two.yaml"
+    content = {"name": "two", "seeds": [0], "scores": 3, "problems": [problem]}
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return str(path)
+
+
+def test_runs_that_cannot_be_written_are_named_and_leave_nothing(
+    config: str, disk: Disk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agents.cli.training, "engine_of", lambda *_: this_process)
+    disk.remount("size=32k")
+    assert main(["bench", config, "--out", str(disk.path)]) == 2
+    complaint = capsys.readouterr().err
+    folder = disk.path / "two"
+    for algorithm in TRAININGS:
+        where = rf"'{re.escape(str(folder))}/runs/\S*custom-{algorithm}-0-\S*'"
+        assert re.search(rf"OSError: \[Errno 28\] No space left on device: {where}", complaint)
+    assert list((folder / "runs").iterdir()) == []
+    assert {path.name for path in folder.iterdir()} == {".lock", "experiment.json", "runs"}
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["used before", "new"])
+def test_nothing_is_trained_for_a_folder_that_cannot_be_written(
+    before: bool,
+    config: str,
+    disk: Disk,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def start() -> None:
+        pytest.fail("a training was started")
+
+    monkeypatch.setattr(agents.cli.training, "engine_of", lambda *_: start)
+    if before:
+        (disk.path / "two" / "runs").mkdir(parents=True)
+    disk.remount("ro")
+    assert main(["bench", config, "--out", str(disk.path)]) == 2
+    complaint = capsys.readouterr().err
+    assert re.search(rf"qc-gym: {re.escape(str(disk.path))}/two\S*: Read-only file", complaint)

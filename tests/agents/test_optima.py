@@ -1,22 +1,18 @@
 """A sweep's large optima are solved once, by whichever process of this machine asks first."""
 
-import queue
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_here import this_process
 from strategies import SMALL_LOT
 
 import agents.report.writing as writing
 import baselines
 import baselines.core.family as families
 import baselines.core.store as stores
-from agents.engines import Workers
 from agents.experiment import Experiment, code_version, make_env, optima_in
 from agents.report import write_report
 from agents.runs import carry_out
@@ -65,18 +61,6 @@ def solved(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return found
 
 
-@contextmanager
-def this_process(is_here: bool) -> Iterator[Workers]:
-    """Carry out tasks at once, in this process."""
-
-    def submit(function: Any, *arguments: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result(function(*arguments))
-        return future
-
-    yield Workers(submit, queue.Queue, lambda: 1, is_here)
-
-
 def test_trainings_and_the_report_share_what_was_solved_once(
     solved: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,9 +68,7 @@ def test_trainings_and_the_report_share_what_was_solved_once(
     optima = optima_in(tmp_path)
     torn = optima.folder / ".partial-of-a-process-that-was-ended"
     torn.mkdir(parents=True)
-    folders, failures = carry_out(
-        runs, tmp_path / "runs", engine=partial(this_process, True), optima=optima
-    )
+    folders, failures = carry_out(runs, tmp_path / "runs", engine=this_process, optima=optima)
     assert failures == {}
     assert len(solved) == 1
     (kept,) = (tmp_path / "optima").iterdir()
