@@ -44,7 +44,9 @@ class Score:
     expected_length
         Expected number of decisions in an episode.
     tolerance
-        Bound on the error of an exact ``value``, in money; 0.0 where it is that of rounding.
+        Bound on the error of an exact ``value``, in money; 0.0 where it is that of rounding. Where beliefs
+        are a continuum, it is that of the rule which is read from a policy's answers
+        (docs/theory/lot.md says how sure it is that this is the policy's).
     """
 
     value: float

@@ -69,6 +69,23 @@ def _acts(rule, row, n, k, belief):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def departures(rule, rows, beliefs, answers):  # type: ignore[no-untyped-def]
+    """Return which answers are not the rule's, bool (B,), at n · found + k and beliefs.
+
+    Between the two beliefs of a switch the rule says nothing.
+    """
+    found = rule.first.shape[1]
+    departs = np.zeros(len(rows), np.bool_)
+    for i in range(len(rows)):
+        row, belief = rows[i], beliefs[i]
+        departs[i] = _acts(rule, row, row // found, row % found, belief) != answers[i]
+        for j in range(rule.begin[row], rule.begin[row + 1]):
+            if rule.switches[0, j] < belief < rule.switches[1, j]:
+                departs[i] = False
+    return departs
+
+
+@njit(cache=True, error_model="numpy")
 def worst_regrets(rule, low, high, lot, points):  # type: ignore[no-untyped-def]
     """Return bounds on what following the rule from (n, k) costs above the optimum, at any belief.
 

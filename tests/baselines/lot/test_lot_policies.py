@@ -408,3 +408,65 @@ def test_a_drawing_policy_of_the_package_is_played_as_it_draws() -> None:
     error = 4 * np.sqrt(2) * played.stderr  # both are simulated, with other draws
     assert sum(row.regret for row in rows) == pytest.approx(played.regret, abs=error)
     assert sum(row.regret for row in rows) == pytest.approx(exact.regret, abs=4 * played.stderr)
+
+
+class Spiked(Foreign):
+    """A threshold but for a spike of the belief, too narrow for any grid, at which it stops."""
+
+    def __init__(self, n: int, at: float, width: float) -> None:
+        super().__init__(30, 0.15)
+        self.n, self.at, self.width = n, at, width
+
+    def predict(self, *arguments: Any, **named: Any) -> tuple[Any, Any]:
+        actions, _ = super().predict(*arguments, **named)
+        shown = np.atleast_2d(arguments[0] if arguments else named["observation"])
+        is_here = np.abs(shown[:, 0] - self.n / 30) < 1e-3
+        actions[is_here & (np.abs(shown[:, 2] - self.at) < self.width)] = 0
+        return actions, None
+
+
+def belief_after(scenario: InspectOrStopScenario, results: list[int]) -> float:
+    """Return P(the next unit is in control) by Bayes' rule."""
+    survival = scenario.survival
+    belief = survival[1]
+    for i, conforming in enumerate(results, start=1):
+        inside, outside = (
+            one if conforming else 1.0 - one for one in (scenario.yield_in, scenario.yield_out)
+        )
+        inside, outside = belief * inside, (1.0 - belief) * outside
+        belief = inside / (inside + outside) * survival[i + 1] / survival[i]
+    return float(belief)
+
+
+@pytest.mark.parametrize("results", [[1, 0, 1], [1, 1, 0, 1, 1]])
+def test_a_switch_between_the_points_of_the_grid_is_seen(results: list[int]) -> None:
+    """The spike lies on a belief that comes: stopping there costs what simulation says it costs."""
+    env, scenario = gym.make(ID, scenario="weibull-30"), parse("weibull-30")
+    solution = solved("weibull-30")
+    policy = Spiked(len(results), belief_after(scenario, results), 1e-6)
+    plain, score = baselines.score(env, Foreign(30, 0.15)), baselines.score(env, policy)
+    arena = InspectOrStopVectorEnv(4000, scenario, autoreset_mode="SameStep")
+    played = worth_by_simulation(solution.gaps, solution.stakes, Player(policy, 2), arena, 8000, 3)
+    assert score.exact
+    assert abs(score.regret - played.regret) < 4 * played.stderr + score.tolerance
+    assert score.regret - plain.regret > 4 * played.stderr + score.tolerance + plain.tolerance
+
+
+class Comb(Foreign):
+    """A policy that stops after eight units at every other hair of the belief."""
+
+    def __init__(self) -> None:
+        super().__init__(30, 0.15)
+
+    def predict(self, *arguments: Any, **named: Any) -> tuple[Any, Any]:
+        actions, _ = super().predict(*arguments, **named)
+        shown = np.atleast_2d(arguments[0] if arguments else named["observation"])
+        hair = np.floor(shown[:, 2].astype(np.float64) * 1e6) % 2 == 0
+        actions[hair & (shown[:, 0] > 8.5 / 30)] = 0
+        return actions, None
+
+
+def test_a_policy_that_shows_no_rule_is_simulated() -> None:
+    score = baselines.score(gym.make(ID, scenario="weibull-30"), Comb(), episodes=1024)
+    assert not score.exact
+    assert score.regret > 4 * score.stderr
