@@ -17,7 +17,7 @@ author = copyright = "the qc-gym developers"
 version = release = qc_gym.__version__
 
 extensions = [
-    "myst_parser",
+    "myst_nb",  # MyST pages, and notebooks
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
@@ -27,6 +27,11 @@ exclude_patterns = ["**/_*"]
 
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 4
+
+nb_execution_mode = "force"  # notebooks are kept without outputs; each build runs them
+nb_execution_raise_on_error = True
+nb_execution_timeout = 300  # seconds a cell
+nb_merge_streams = True
 
 autodoc_typehints = "none"  # numpydoc's sections tell the types that matter; signatures stay short
 autodoc_member_order = "bysource"

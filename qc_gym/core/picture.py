@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import unicodedata
 import warnings
@@ -140,6 +141,12 @@ class Picture(Figure):
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from")  # said by us, once
             super().draw(renderer)
+
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows, whether or not pyplot is there."""
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
 
 
 def paint(figure: Figure, under: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,8 +1,10 @@
 """Colours, amounts and letters that the pictures of all families share."""
 
+import io
 import warnings
 from pathlib import Path
 
+import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib import font_manager
@@ -11,6 +13,7 @@ from matplotlib.figure import Figure
 from qc_gym.core import picture
 from qc_gym.core.picture import (
     DASHES,
+    DPI,
     SERIES,
     Picture,
     amount,
@@ -145,3 +148,8 @@ def test_chinese_names_are_no_boxes(caplog: pytest.LogCaptureFixture) -> None:
 def test_letters_of_east_asia_are_wider() -> None:
     assert columns_of("part_1") == 6.0
     assert columns_of("\u8f74\u627f 1") == 1.6 + 1.6 + 2.0
+
+
+def test_a_picture_shows_itself_in_a_notebook() -> None:
+    shown = matplotlib.image.imread(io.BytesIO(Picture(figsize=(2, 1))._repr_png_()), "png")
+    assert shown.shape[:2] == (DPI, 2 * DPI)
