@@ -11,7 +11,7 @@ const element = (id) => document.getElementById(id);
 // A number as a plan shows it: four decimals at most, no exponent where there need be none.
 function shown(number) {
   const size = Math.abs(number);
-  if (Number.isInteger(number) || (size >= 1e-3 && size < 1e9)) return number.toLocaleString("en", {maximumFractionDigits: 4});
+  if (size === 0 || (size >= 1e-3 && size < 1e9)) return number.toLocaleString("en", {maximumFractionDigits: 4});
   const [digits, exponent] = number.toPrecision(4).includes("e") || size < 1e-4
     ? Number(number.toPrecision(4)).toExponential().split("e") : [String(Number(number.toPrecision(4))), null];
   if (exponent === null) return digits;

@@ -27,7 +27,8 @@ MAX_CELLS = 1_000_000
 """Most cells of one evaluation: one or two tenths of a second."""
 PRECISION = 1e-8
 """Bound on the error of a cost, as a share of it, below which it is made no smaller."""
-_FIRST_SIZE, _SMALLER = 1e-4, 0.1
+_FIRST_SIZE, _SMALLER, _LEAST_SIZE = 1e-4, 0.1, 1e-16
+"""Of cells: at the last every belief has its own, and what lies inside a switch stays undecided."""
 
 
 class BeliefRule(NamedTuple):
@@ -108,9 +109,9 @@ def evaluate_results(lot: Lot, rule: ResultRule) -> RuleCosts:
 def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECISION) -> RuleCosts:
     """Return the cost of a rule that looks at the belief, with a certified bound on its error.
 
-    The cells are made smaller until the bound is ``precision`` of the cost, or there are
-    ``MAX_CELLS``. What a cell on both sides of a switch may change is at most its probability times
-    the difference that the action makes there. The difference vanishes as the rule approaches the
+    The cells are made smaller until the bound is ``precision`` of the cost, there are ``MAX_CELLS``, or
+    every belief has its own. What a cell on both sides of a switch may change is at most its probability
+    times the difference that the action makes there. The difference vanishes as the rule approaches the
     optimum, which switches where it is none; the bound does so with it, but for the width of the
     cells.
     """
@@ -120,7 +121,9 @@ def evaluate_beliefs(bounds: Bracket, rule: BeliefRule, precision: float = PRECI
     places, _, number = marks(rule, lot)
     found = RuleCosts(np.full(lot.size + 1, np.nan), np.inf, np.nan)
     size, most = _FIRST_SIZE, np.iinfo(np.int64).max
-    while found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance):
+    while size > _LEAST_SIZE and (
+        found.tolerance > precision * found.costs[-1] or np.isinf(found.tolerance)
+    ):
         costs, tolerance, decisions, is_whole = follow_beliefs(
             rule, places, number, regrets, size, most, lot, bounds.points
         )

@@ -197,6 +197,18 @@ def test_lots_that_no_page_holds_are_refused(monkeypatch: pytest.MonkeyPatch) ->
         baselines.explore(LOT, scenario=PRODUCED)
 
 
+def test_a_rule_of_beliefs_and_one_of_results_are_told() -> None:
+    env = gym.make(LOT, scenario="table-16")
+    agent = baselines.explore(env, lambda rows: (rows[:, 2] >= 0.5).astype(int)).data["agent"]
+    assert agent["size"] == 16
+    changes = [one for row in agent["switches"] for each in row for one in each]
+    assert changes
+    assert changes == pytest.approx([0.5] * len(changes), abs=1e-5)
+    env = gym.make(LOT, scenario="table-16", observation="outcome")
+    agent = baselines.explore(env, lambda rows: (rows[:, 3] == 0.0).astype(int)).data["agent"]
+    assert agent["results"][3][2] == [0.0, 0.0, 1.0]  # on after a conforming unit alone
+
+
 # --- the page -----------------------------------------------------------------------------------
 
 

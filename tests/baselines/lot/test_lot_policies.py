@@ -166,6 +166,18 @@ def test_any_policy_is_read_and_scored_exactly(preset: str) -> None:
     assert foreign.expected_length == pytest.approx(own.expected_length, abs=1e-3)
 
 
+def test_a_belief_on_the_switch_does_not_keep_one_waiting() -> None:
+    """In this lot all beliefs have cells of their own, and one is where float32 rounds to the threshold."""
+    env = gym.make(ID, scenario="table-16")
+    found = baselines.score(env, lambda rows: rows[:, 2] >= 0.5)
+    # The threshold is read to a few millionths; within them a belief may be on either side.
+    expected = [
+        brute_force(parse("table-16"), 16, lambda n, d, b, at=at: b >= at)
+        for at in (0.5 - 1e-5, 0.5 + 1e-5)
+    ]
+    assert min(expected) - 1e-3 <= -found.value <= max(expected) + 1e-3
+
+
 def test_a_policy_on_outcomes_is_scored_exactly_without_memory() -> None:
     class UntilFailure:
         def predict(self, observation: Any, **_: Any) -> tuple[Any, Any]:
