@@ -196,7 +196,7 @@ def test_commands_run_as_written(
     Path(name).write_text(block, encoding="utf-8")
     lines = [line for text in blocks("sh") for line in text.splitlines()]
     commands = [shlex.split(line, comments=True) for line in lines if line.startswith("qc-gym ")]
-    assert {words[1] for words in commands} == {"solve", "score", "train", "tune"}
+    assert {words[1] for words in commands} == {"explore", "solve", "score", "train", "tune"}
     shorter = {"tune": ["--timesteps", "384", "--trials", "1"]}
     for words in commands:
         assert main([*words[1:], *shorter.get(words[1], [])]) == 0

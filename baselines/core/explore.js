@@ -168,7 +168,7 @@ function drawLog() {
   table.replaceChildren();
   element("total").textContent = steps.length === 0 ? "Nothing yet."
     : `${steps.length} decision${steps.length === 1 ? "" : "s"}, regret ${lossInWords(total)}: ` +
-      `optimal play earns ${shown(origin.value)} from there on average, less that ${total === Infinity ? "nothing certain" : shown(origin.value - total)}.`;
+      `optimal play earns ${shown(origin.value)} from there on average; with these decisions ${total === Infinity ? "there is no bound on what is lost" : `it is ${shown(origin.value - total)}`}.`;
   if (steps.length === 0) return;
   row(head, ...["", "where", "you", "loses", "the optimum", ...(world.hasAgent ? ["the agent"] : []), "then"].map((name) => make("th", name)));
   steps.forEach((step, i) => {

@@ -129,7 +129,7 @@ def test_decisions_are_played_and_their_regret_is_told(tmp_path: Path) -> None:
     value = optimum.model.rewards[0, 2]
     assert total == (
         f"1 decision, regret {shown(loss)}: optimal play earns {shown(optimum.value)} from there on "
-        f"average, less that {shown(value)}."
+        f"average; with these decisions it is {shown(value)}."
     )
     assert found["inspected"].startswith("n = 1 inspected")
     assert found["went"][0] == "n = 5 inspected, d = 2 defective"
