@@ -17,8 +17,10 @@ from typing import Any
 import gymnasium as gym
 import pytest
 import yaml
+from engine_here import this_process
 from strategies import SMALL_LOT
 
+import agents.cli.training
 import baselines
 import qc_gym
 from agents import load_policy
@@ -287,8 +289,12 @@ def bench(scenario: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def test_bench_started_again_trains_what_is_missing(
-    bench: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bench: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(agents.cli.training, "engine_of", lambda *_: this_process)
     folder = shutil.copytree(bench[0], tmp_path / "tiny")
     first, second = (folder / "runs" / run.name for run in read_experiment(bench[1]).runs)
     shutil.rmtree(second)
@@ -323,6 +329,7 @@ def test_two_benches_do_not_write_into_one_folder(
         assert "tiny: another process is writing into it" in capsys.readouterr().err
         assert not (tmp_path / "tiny" / "experiment.json").exists()
         other.kill()
+    shutil.copytree(bench[0] / "runs", tmp_path / "tiny" / "runs")
     assert main(["bench", bench[1], "--out", str(tmp_path)]) == 0
 
 

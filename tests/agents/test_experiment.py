@@ -15,6 +15,7 @@ import gymnasium as gym
 import pytest
 import torch
 import yaml
+from engine_here import this_process
 from strategies import SMALL_LOT
 
 import agents.experiment
@@ -361,7 +362,7 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A tiny experiment, carried out twice, and what was reported the first time."""
+    """A tiny experiment, carried out here, with what was reported, and again in two processes."""
     experiment = validated(Experiment, CONTENT, "test")
     first, second = (tmp_path_factory.mktemp(name) / "deep" / "runs" for name in ("one", "two"))
     progress: list[tuple[str, int, float]] = []
@@ -369,6 +370,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folders, failures = carry_out(
         experiment.runs,
         first,
+        engine=this_process,
         report=lambda *message: progress.append(message),
         finished=lambda name, result: results.update({name: result}),
     )
@@ -449,7 +451,7 @@ def test_what_is_there_and_whole_is_not_trained_again(
     found: list[str] = []
     finished: list[str] = []
     told = {"found": found.append, "finished": lambda name, result: finished.append(name)}
-    folders, failures = carry_out(runs_in(), folder, **told)  # type: ignore[arg-type]
+    folders, failures = carry_out(runs_in(), folder, engine=this_process, **told)  # type: ignore[arg-type]
     assert (found, finished, failures) == ([whole.name], [damaged.name], {})
     assert folders == [whole, damaged]
     assert (whole / "run.json").stat().st_mtime_ns == written
@@ -458,14 +460,20 @@ def test_what_is_there_and_whole_is_not_trained_again(
     for missing in ("curve.csv", "run.json"):
         (whole / missing).unlink()
         assert not is_whole(whole)
-        carry_out(runs_in()[:1], folder)
+        carry_out(runs_in()[:1], folder, engine=this_process)
         assert is_whole(whole)
 
 
 def test_fresh_trains_all_again(carried_out: dict[str, Any], tmp_path: Path) -> None:
     folder = shutil.copytree(carried_out["folders"][0].parent, tmp_path / "runs")
     finished: list[str] = []
-    carry_out(runs_in(), folder, fresh=True, finished=lambda name, result: finished.append(name))
+    carry_out(
+        runs_in(),
+        folder,
+        engine=this_process,
+        fresh=True,
+        finished=lambda name, result: finished.append(name),
+    )
     assert finished == [run.name for run in runs_in()]
 
 

@@ -11,6 +11,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from engine_here import this_process
 
 import baselines
 from agents import load_policy
@@ -57,7 +58,7 @@ HELD_OUT = {
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
     """A run of a generalist, and its folder."""
     (run,) = runs_of(HELD_OUT)
-    (folder,), failures = carry_out([run], tmp_path_factory.mktemp("runs"))
+    (folder,), failures = carry_out([run], tmp_path_factory.mktemp("runs"), engine=this_process)
     assert not failures
     return run, folder
 
