@@ -45,6 +45,52 @@ def format_number(value: float) -> str:
     return f"{value:.{min(max(9 - whole, 0), 4)}f}"
 
 
+def format_rounded(value: Any, name: str = "") -> str:
+    """Return a value of a table as a person would say it, where the full number is at hand.
+
+    Money, times and shares have three digits that mean something, and no more than two decimals from 1 on;
+    a score near 1 has as many, up to five, as tell it from 1.
+
+    Parameters
+    ----------
+    name
+        That of the column: scores, shares and steps are shown in their own ways.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return format_cell(value, name)
+    if name in _SCORES:
+        return _rounded_score(value)
+    if name in _SHARES or name.startswith("reached"):
+        return f"{100.0 * value:.3g} %"
+    if name.startswith(("steps", "timesteps")):
+        return format_steps(value)
+    if name == "seconds" or name.startswith(("s to", "seconds")):
+        return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+    if isinstance(value, int):
+        return f"{value:,}" if name != "seed" else str(value)
+    return _rounded_number(value)
+
+
+_SCORES = frozenset(("normalised", "iqm", "low", "high", "worst", "median", "5th percentile"))
+_SHARES = frozenset(("share", "probability"))
+
+
+def _rounded_score(score: float) -> str:
+    texts = [f"{score:.{decimals}f}" for decimals in (3, 4, 5)]
+    return next((text for text in texts if float(text) != 1.0), texts[0])
+
+
+def _rounded_number(value: float) -> str:
+    size = abs(value)
+    if size == 0.0:
+        return "0"
+    if size < 1e-4 or size >= 1e12:
+        return f"{value:.1e}"
+    if size >= 9_999.5:
+        return f"{value:,.0f}"
+    return f"{value:,.{2 if size >= 0.995 else 2 - math.floor(math.log10(size))}f}"
+
+
 def format_steps(steps: float) -> str:
     """Return a number of steps to what is meant: 2.28 million, or 64,000."""
     if steps < 1e6:

@@ -1,6 +1,12 @@
 """From the folders of runs to a leaderboard, figures and one page that shows it all."""
 
-from agents.report.leaderboard import improvements, leaderboards, overall, prices_of_not_seeing
+from agents.report.leaderboard import (
+    improvements,
+    leaderboards,
+    make_row,
+    overall,
+    prices_of_not_seeing,
+)
 from agents.report.results import Result, reached, read_result, read_results, run_folders
 from agents.report.writing import Report, write_report
 
@@ -9,6 +15,7 @@ __all__ = [
     "Result",
     "improvements",
     "leaderboards",
+    "make_row",
     "overall",
     "prices_of_not_seeing",
     "reached",

@@ -1,7 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const sections = [...document.querySelectorAll("section")];
-const menu = document.getElementById("switch");
 const DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"};
 const narrow = window.matchMedia("(max-width: 700px)");
 
@@ -136,28 +135,27 @@ function drawSection(section) {
   if (problem) {
     if (problem.curves.length) drawCurves(section, problem);
     drawDisagreements(section, problem);
-  } else {
+  } else if (section.dataset.name === "all") {
     drawIntervals(section.querySelector(".intervals"));
     drawProfiles(section.querySelector(".profiles"));
   }
 }
 
-function show() {
-  const wanted = new URLSearchParams(location.hash.slice(1)).get("env");
-  const shown = sections.find((section) => section.dataset.name === wanted) ?? sections[0];
-  for (const section of sections) section.hidden = section !== shown;
-  menu.value = shown.dataset.name;
-  document.title = `qc-gym: ${shown.querySelector("h2").textContent}`;
-  drawSection(shown);
-}
+function drawAll() { sections.forEach(drawSection); }
 
-for (const section of sections) {
-  menu.add(new Option(section.querySelector("h2").textContent, section.dataset.name));
-  for (const choice of section.querySelectorAll("select")) {
-    choice.addEventListener("change", () => drawSection(section));
-  }
+for (const choice of document.querySelectorAll("select")) {
+  choice.addEventListener("change", () => drawSection(choice.closest("section")));
 }
-menu.addEventListener("change", () => { location.hash = `env=${encodeURIComponent(menu.value)}`; });
-window.addEventListener("hashchange", show);
-narrow.addEventListener("change", show);
-show();
+narrow.addEventListener("change", drawAll);
+// On paper charts are as wide as a page, and the words for the columns are all there.
+window.addEventListener("beforeprint", () => {
+  for (const chart of document.querySelectorAll(".chart:not([hidden])")) Plotly.relayout(chart, {width: 680});
+  for (const words of document.querySelectorAll("details")) words.open = true;
+});
+window.addEventListener("afterprint", () => {
+  for (const chart of document.querySelectorAll(".chart:not([hidden])")) Plotly.relayout(chart, {width: null, autosize: true});
+  for (const words of document.querySelectorAll("details")) words.open = false;
+});
+drawAll();
+// Charts that were drawn since have moved what the address leads to.
+if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();

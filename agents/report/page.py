@@ -1,8 +1,10 @@
 """The report as one HTML page that needs no other file and no network.
 
+It tells what was run, what came out of it at a glance, and then problem by problem what is lost and where.
+
 The charts are drawn by plotly.js, which the page carries in itself: 4.8 MB, which a browser loads from
 disk at once, against hundreds of lines of our own for axes, hover, zoom and legends. Numbers are
-shown as in the other tables; resting on one shows it in full, as ``results.csv`` holds it.
+rounded; resting on one shows it in full, as ``results.csv`` holds it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -21,28 +24,91 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from agents.report.figures import caution
-from agents.report.leaderboard import LOSSES, Problem
+from agents.report.leaderboard import LOSSES, SECONDS, STEPS, Problem
+from agents.report.records import configurations
 from agents.report.results import TARGET, least_drawn
-from agents.tables import explain_none, format_cell
+from agents.tables import explain_none, format_rounded
 from baselines import Disagreement
 from qc_gym.core.picture import common_colours, styles_of
 
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
 _CHARTS = {"learning_curves", "disagreements"}
 """Pictures that the page shows as charts."""
+_OVERALL = "Over all problems"
 _NOTES = {
-    "Over all problems": "Policies tried on the most problems come first. iqm: interquartile mean of the "
-    "normalised score over the runs of all problems, with a stratified bootstrap interval of 95 %; "
-    "steps and seconds: medians.",
-    "Generalists": "Trained on a range, and scored exactly on scenarios never seen: the median, 5th "
-    "percentile and worst of the normalised score over scenarios, and the mean regret with its standard "
-    "error from scenario to scenario. In the tables of the sets, normalised is that median, regret that "
-    "mean.",
-    "Probability of improvement": "How likely a run of the first beats a run of the second, on the "
-    "problems of both.",
+    _OVERALL: "Money cannot be added up over problems, whose currencies differ; scores can. Policies "
+    "tried on the most problems come first.",
+    "Generalists": "Trained on a range, and scored exactly on scenarios never seen. In the tables of the "
+    "sets, normalised is the median over scenarios, regret the mean.",
+    "Probability of improvement": "Which algorithm one would bet on, run against run, on the problems of "
+    "both.",
     "The price of not seeing the belief": "Of the algorithms trained with each observation, the one of "
-    "least mean regret against the same optimum, and the difference in money: what an agent loses "
-    "that sees only outcomes and must remember.",
+    "least mean regret, against the same optimum: what an agent loses that sees only outcomes and must "
+    "remember.",
+}
+_INTERVAL = "bootstrap interval of 95 %, from drawing the seeds again"
+_WORDS = {
+    "policy": "an algorithm, or a reference policy, which needs no training; the optimum is the best",
+    "problems": "on how many problems it was tried",
+    "runs": "how many agents were trained",
+    "seeds": "how many agents were trained, alike but for their seed",
+    "seed": "the seed of the run",
+    "normalised": "score: 1 is the optimum, 0 uniformly random play over the allowed actions",
+    "iqm": "interquartile mean of the normalised score: the mean of its middle half",
+    "low": f"lower end of the {_INTERVAL}",
+    "high": f"upper end of the {_INTERVAL}",
+    "worst": "least normalised score",
+    f"reached {TARGET}": f"share of runs with a normalised score of at least {TARGET}",
+    STEPS: f"steps of training from which the score stayed at {TARGET} or above",
+    SECONDS: "seconds of training until then, on the machine that trained it",
+    "regret": "money an episode: what the optimum is worth, less what this is worth",
+    "±": "standard error of the regret; none where it was computed and not simulated",
+    "stderr": "standard error of the value; 0 where it was computed and not simulated",
+    "value": "money an episode that the policy is worth",
+    "optimum": "money an episode that the optimum is worth",
+    "against": "the algorithm that it is compared with",
+    "probability": "how likely a run of the first scores more than one of the second",
+    "env_id": "the environment",
+    "scenario": "the scenario's name",
+    "observation": "a sufficient statistic (belief), or what a person on the line sees (outcome)",
+    "algorithm": "how it was trained",
+    "on beliefs": "the best algorithm that sees beliefs",
+    "belief regret": "what it loses, money an episode",
+    "on outcomes": "the best algorithm that sees outcomes",
+    "outcome regret": "what that loses, money an episode",
+    "price": "the second less the first, money an episode",
+    "run": "the run",
+    "trained on": "the range of scenarios of its training",
+    "set": "which held-out scenarios",
+    "scenarios": "how many they are",
+    "median": "median of the normalised score over scenarios",
+    "5th percentile": "normalised score that all but one scenario in twenty exceed",
+    "mean regret": "mean regret over scenarios, money an episode",
+    "total_timesteps": "steps of training",
+    "num_envs": "environments played at a time",
+    "threads": "threads of torch",
+    "hyperparameters": "what is not the library's default",
+    "timesteps": "steps of training",
+    "seconds": "of training, without the scoring",
+    "timesteps_to_target": f"steps of training from which the score stayed at {TARGET} or above",
+    "seconds_to_target": "seconds of training until then",
+    "problem": "environment, scenario and observation",
+    "worth": "what the optimum is worth, money an episode",
+    "random loses": "regret of uniformly random play, money an episode",
+    "best agent": "the algorithm of least mean regret over its seeds",
+    "agent loses": "that regret, money an episode",
+    "best reference": "the reference policy of least regret",
+    "reference loses": "its regret, money an episode",
+}
+"""What a column says."""
+_DISAGREEMENT_WORDS = {
+    "state": "where",
+    "optimum": "what the optimum does there",
+    "policy": "what the agent does there",
+    "occupancy": "how often in an episode it does so, on average",
+    "gap": "what that loses each time, money",
+    "regret": "what that loses in an episode: how often times how much",
+    "share": "of the whole regret",
 }
 
 
@@ -76,8 +142,13 @@ class Section:
 
     @property
     def name(self) -> str:
-        """What stands in the page's address."""
+        """What it is called in the page's data."""
         return "/".join(self.problem)
+
+    @property
+    def anchor(self) -> str:
+        """What leads to it on the page."""
+        return re.sub(r"[^\w.-]+", "-", self.name)
 
     @property
     def pictures(self) -> dict[str, str]:
@@ -94,6 +165,8 @@ def write_page(
     profiles: Mapping[str, Mapping[str, NDArray[Any]]],
     sections: Sequence[Section],
     left_out: Mapping[str, str],
+    records: Sequence[Mapping[str, Any]],
+    files: Mapping[str, str],
 ) -> str:
     """Return the page.
 
@@ -107,6 +180,10 @@ def write_page(
         One for each problem.
     left_out
         Why runs are not in the report, by the names of their folders.
+    records
+        What :func:`agents.report.records.run_records` returns.
+    files
+        What lies beside the page, in words, by name.
     """
     titles = {section.title for section in sections}
     common = {title: table for title, table in tables.items() if title not in titles}
@@ -116,7 +193,7 @@ def write_page(
     content = {
         "target": TARGET,
         "styles": styles,
-        "intervals": [row for row in tables["Over all problems"] if row["runs"]],
+        "intervals": [row for row in tables[_OVERALL] if row["runs"]],
         "profiles": {
             name: {key: values.tolist() for key, values in profile.items()}
             for name, profile in profiles.items()
@@ -128,7 +205,7 @@ def write_page(
     data = json.dumps(_drawable(content), allow_nan=False).replace("<", "\\u003c")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
-        "cell": format_cell,
+        "cell": format_rounded,
         "full": repr,
         "asdict": asdict,
         "without_problem": _without_problem,
@@ -136,8 +213,15 @@ def write_page(
     return environment.from_string(_read("page.html")).render(
         common=common,
         notes=_NOTES,
+        words=_WORDS,
+        disagreement_words=_DISAGREEMENT_WORDS,
         tables=tables,
         sections=sections,
+        glance=[_glance(section, tables[section.title]) for section in sections],
+        configurations=[_configuration(row) for row in configurations(records)],
+        versions=sorted({(row["version"], row["code"]) for row in records}),
+        num_runs=len(records),
+        files=files,
         left_out=left_out,
         caution=caution,
         columns=_columns,
@@ -148,22 +232,51 @@ def write_page(
     )
 
 
+def _glance(section: Section, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a problem in one row: its stakes, the best agent, the best that needs no training."""
+    agent = next(row for row in table if row["seeds"])  # the least regret stands first
+    references = (row for row in table if not row["seeds"] and row["policy"] != "optimum")
+    reference = next(references, {"policy": None, "regret": None})
+    regrets = {row["policy"]: row["regret"] for row in table}
+    return {
+        "problem": section,
+        "worth": section.rows[0]["optimum"],
+        "random loses": regrets.get("random"),
+        "best agent": agent["policy"],
+        "seeds": agent["seeds"],
+        "agent loses": agent["regret"],
+        "best reference": reference["policy"],
+        "reference loses": reference["regret"],
+    }
+
+
+def _configuration(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration in words."""
+    settings = json.loads(row["hyperparameters"])
+    told = (f"{name} {_setting(value)}" for name, value in settings.items())
+    return {**row, "seeds": ", ".join(map(str, row["seeds"])), "hyperparameters": ", ".join(told)}
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} {_setting(one)}" for name, one in value.items())
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 class _Column(NamedTuple):
     name: str
     kind: Markup
-    """The attribute of its cells: numbers stand at the right."""
+    """The attribute of its cells: numbers stand at the right, long text is broken."""
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> list[_Column]:
-    return [
-        _Column(
-            name,
-            Markup(' class="number"')
-            if all(isinstance(row[name], int | float | None) for row in rows)
-            else Markup(""),
-        )
-        for name in rows[0]
-    ]
+    def kind(name: str) -> str:
+        if name == "hyperparameters":
+            return ' class="long"'
+        numbers = all(isinstance(row[name], int | float | None) for row in rows)
+        return ' class="number"' if numbers else ""
+
+    return [_Column(name, Markup(kind(name))) for name in rows[0]]
 
 
 def _without_problem(row: Mapping[str, Any]) -> dict[str, Any]:

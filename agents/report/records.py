@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -39,6 +39,26 @@ def run_records(results: Iterable[Result]) -> list[dict[str, Any]]:
 def curve_records(results: Iterable[Result]) -> list[dict[str, Any]]:
     """Return the rows of all curves, each point with the names of its run."""
     return [{**_names(result), **point} for result in results for point in result.curve]
+
+
+def configurations(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what was run: a row for each configuration of an algorithm on a problem, its seeds together.
+
+    Parameters
+    ----------
+    records
+        What :func:`run_records` returns.
+    """
+    columns = (*_NAMES[1:5], *_SETTINGS, "hyperparameters")
+    seeds: dict[tuple[Any, ...], list[int]] = {}
+    for record in records:
+        seeds.setdefault(tuple(record[name] for name in columns), []).append(record["seed"])
+    return [
+        dict(zip(_NAMES[1:5], settings, strict=False))
+        | {"seeds": sorted(members)}
+        | dict(zip(columns, settings, strict=True))
+        for settings, members in seeds.items()
+    ]
 
 
 def _names(result: Result) -> dict[str, Any]:

@@ -40,6 +40,13 @@ from qc_gym.core.picture import common_colours
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
 RUNS, CURVES = "runs.csv", "curves.csv"
+DATA = {
+    RESULTS: "a row for each run and each reference policy",
+    RUNS: "a row for each run: its configuration, score, version and code",
+    CURVES: "every point of every exact learning curve",
+    LEADERBOARD: "the tables, as text",
+}
+"""What lies beside the page, in words."""
 TOP = 10
 """States named for each run, of those where it loses most."""
 
@@ -143,10 +150,12 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
     write_whole(folder / RESULTS, format_csv(rows, COLUMNS))
     reported = {row["run"] for row in rows}
     used = [result for result in results if result.folder.name in reported]
-    write_whole(folder / RUNS, format_csv(run_records(used), RUN_RECORD))
+    records = run_records(used)
+    write_whole(folder / RUNS, format_csv(records, RUN_RECORD))
     write_whole(folder / CURVES, format_csv(curve_records(used), CURVE_RECORD))
     write_whole(folder / LEADERBOARD, _markdown(report))
-    write_whole(folder / PAGE, write_page(report.tables, profiles(rows), sections, left_out))
+    page = write_page(report.tables, profiles(rows), sections, left_out, records, DATA)
+    write_whole(folder / PAGE, page)
     return report
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from agents.tables import (
     format_duration,
     format_markdown,
     format_number,
+    format_rounded,
     format_steps,
     markdown_text,
 )
@@ -88,6 +90,38 @@ def test_steps_seconds_and_words() -> None:
     assert format_cell(24.8146, "s to 0.99") == "25"
     assert format_cell(True) == "yes"
     assert format_cell(None) == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "shown"),
+    [
+        (-60.21553, "value", "-60.22"),
+        (-0.50941, "value", "-0.509"),
+        (0.9996, "regret", "1.00"),
+        (9_999.7, "value", "10,000"),
+        (19_624.6, "value", "19,625"),
+        (0.004149, "regret", "0.00415"),
+        (1.1e-7, "regret", "1.1e-07"),
+        (0.0, "regret", "0"),
+        (-math.inf, "normalised", "-inf"),
+        (0.92741, "normalised", "0.927"),
+        (0.99962, "normalised", "0.9996"),
+        (0.99996, "normalised", "0.99996"),
+        (1.0 - 1e-9, "normalised", "1.000"),
+        (1.0, "iqm", "1.000"),
+        (0.1161, "share", "11.6 %"),
+        (0.25, "reached 0.99", "25 %"),
+        (160.0087, "seconds", "160"),
+        (4.24, "s to 0.99", "4.2"),
+        (200_704, "timesteps", "200,704"),
+        (12_345, "seed", "12345"),
+        (12_345, "runs", "12,345"),
+        (None, "regret", "–"),
+        (True, "exact", "yes"),
+    ],
+)
+def test_numbers_as_a_person_rounds_them(value: Any, name: str, shown: str) -> None:
+    assert format_rounded(value, name) == shown
 
 
 def test_markup_in_names_is_text_in_markdown() -> None:
