@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -408,7 +409,8 @@ def test_a_family_of_others_is_listed(
 
     entry = gym.spec(ID)
     monkeypatch.setitem(gym.registry, "elsewhere/Sampling-v0", entry)
-    known = {**qc_gym.ENVIRONMENTS, "elsewhere/Sampling-v0": qc_gym.ENVIRONMENTS[ID]}
+    other = replace(qc_gym.ENVIRONMENTS[ID], env_id="elsewhere/Sampling-v0")
+    known = {**qc_gym.ENVIRONMENTS, other.env_id: other}
     monkeypatch.setattr(qc_gym, "ENVIRONMENTS", known)
     assert main(["list"]) == 0
     assert "elsewhere/Sampling-v0" in capsys.readouterr().out
