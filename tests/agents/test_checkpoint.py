@@ -108,7 +108,7 @@ def test_keeping_checkpoints_changes_nothing(algorithm: str, tmp_path: Path) -> 
     assert curve[-1]["timesteps"] >= STEPS
 
 
-@pytest.mark.parametrize("env_id", ["qc_gym/KStage-v0", "qc_gym/Assembly-v0"])
+@pytest.mark.parametrize("env_id", ["qc_gym/KStage-v0", "qc_gym/KStageControl-v0"])
 def test_it_goes_on_with_a_range(env_id: str, tmp_path: Path) -> None:
     plants = {"env_id": env_id, "scenario": "train"}
     undisturbed, curve = train_tiny("ppo", **plants)
