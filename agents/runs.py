@@ -158,9 +158,11 @@ def _use(
             while waiting and not broken and len(running) < workers.number():
                 run = waiting[0]
                 # Elsewhere there is none of the folders of this machine.
-                here = (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
+                checkpoint, store = (
+                    (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
+                )
                 try:
-                    future = workers.submit(train_run, run, here[0], messages, replay, here[1])
+                    future = workers.submit(train_run, run, checkpoint, messages, replay, store)
                 except BrokenProcessPool:
                     broken = True
                     break

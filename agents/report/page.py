@@ -15,7 +15,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
@@ -29,6 +28,7 @@ from agents.report.records import configurations
 from agents.report.results import TARGET, least_drawn
 from agents.tables import explain_none, format_rounded
 from baselines import Disagreement
+from baselines.core.pages import in_script, text_of
 from qc_gym.core.picture import common_colours, styles_of
 
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
@@ -201,8 +201,6 @@ def write_page(
         "losses": LOSSES.tolist(),
         "problems": problems,
     }
-    # In a script "</" would end it, whatever stands around it.
-    data = json.dumps(_drawable(content), allow_nan=False).replace("<", "\\u003c")
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     environment.filters |= {
         "cell": format_rounded,
@@ -210,7 +208,7 @@ def write_page(
         "asdict": asdict,
         "without_problem": _without_problem,
     }
-    return environment.from_string(_read("page.html")).render(
+    return environment.from_string(text_of("agents.report", "page.html")).render(
         common=common,
         notes=_NOTES,
         words=_WORDS,
@@ -227,8 +225,8 @@ def write_page(
         columns=_columns,
         explain_none=explain_none,
         plotly=get_plotlyjs(),
-        data=data,
-        script=_read("page.js"),
+        data=in_script(_drawable(content)),
+        script=text_of("agents.report", "page.js"),
     )
 
 
@@ -309,7 +307,3 @@ def _drawable(content: Any) -> Any:
     if isinstance(content, list | tuple):
         return [_drawable(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
-
-
-def _read(name: str) -> str:
-    return (files("agents.report") / name).read_text(encoding="utf-8")

@@ -9,22 +9,21 @@ a continuum brings its own.
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from numpy.typing import NDArray
 
+from baselines.core.pages import in_script, render, text_of
 from baselines.core.plan import Fact, in_words
 from baselines.core.policy import tabulate
 from baselines.core.solver import evaluate
 from qc_gym.core.policy import Player
 
 if TYPE_CHECKING:
+    from baselines.core.optimum import Optimum
     from baselines.core.tabular import TabularOptimum
 
 MAX_CELLS = 100_000
@@ -63,25 +62,42 @@ class Exploration:
 
     def html(self) -> str:
         """Return a self-contained page, which asks nothing of any network."""
-        environment = Environment(
-            autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        return environment.from_string(script_of("baselines.core", "explore.html")).render(
+        return render(
+            "baselines.core",
+            "explore.html",
             title=self.title,
             subtitle=self.subtitle,
             facts=[(fact.name, in_words(fact)) for fact in self.facts],
             notes=self.notes,
             scenario=json.dumps(self.scenario, indent=2, ensure_ascii=False),
-            # In a script "</" would end it, whatever stands around it.
-            data=json.dumps(self.data, allow_nan=False).replace("<", "\\u003c"),
+            data=in_script(self.data),
             world=self.world,
-            script=script_of("baselines.core", "explore.js"),
+            script=text_of("baselines.core", "explore.js"),
         )
 
 
-def script_of(package: str, name: str) -> str:
-    """Return the text of a file of a package."""
-    return resources.files(package).joinpath(name).read_text("utf-8")
+def explored(
+    optimum: Optimum[Any], title: str, subtitle: str, player: Player | None, **held: Any
+) -> Exploration:
+    """Return an optimum to explore; its kind gives the ``notes``, the ``data`` and the ``world``."""
+    facts = [Fact("optimal value", optimum.value, "money an episode")]
+    if player is not None and (worth := optimum.evaluate(player)) is not None:
+        facts.append(Fact("the agent loses of it", worth.regret, "money"))
+    return Exploration(
+        title=title,
+        subtitle=subtitle,
+        facts=tuple(facts),
+        scenario=optimum.scenario.model_dump(mode="json"),
+        **held,
+    )
+
+
+def untold(player: Player, why: str) -> ValueError:
+    """Return the error for a policy of which no page tells what it does."""
+    return ValueError(
+        f"policy of type {type(player.policy).__name__}: {why}, so that no state tells what it does; "
+        "explore without it, or one that answers the observation alone"
+    )
 
 
 def explore_tables(optimum: TabularOptimum[Any], player: Player | None) -> dict[str, Any]:
@@ -172,10 +188,7 @@ def _answers(
 ) -> list[list[float]]:
     table = tabulate(player, optimum.model)
     if table is None:
-        raise ValueError(
-            f"policy of type {type(player.policy).__name__}: it remembers, so that no state tells what it "
-            "does; explore without it, or one that answers the observation alone"
-        )
+        raise untold(player, "it remembers")
     return [_pairs(line[line > 0.0], np.flatnonzero(line > 0.0)) for line in table[rows]]
 
 
@@ -198,14 +211,7 @@ def _columns(columns: Mapping[str, NDArray[Any]]) -> dict[str, list[Any]]:
 
 def numbers(array: NDArray[Any]) -> list[Any]:
     """Return an array as lists, null where JSON has no such number."""
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        return _finite(array.tolist())
-    listed: list[Any] = array.tolist()
+    known = array.astype(object)
+    known[~np.isfinite(array)] = None
+    listed: list[Any] = known.tolist()
     return listed
-
-
-def _finite(content: Sequence[Any]) -> list[Any]:
-    return [
-        _finite(one) if isinstance(one, list) else one if math.isfinite(one) else None
-        for one in content
-    ]

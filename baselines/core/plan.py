@@ -12,10 +12,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment
+from baselines.core.pages import render
 
 
 @dataclass(frozen=True)
@@ -118,12 +117,9 @@ class Plan:
 
 def render_card(title: str, facts: Sequence[Fact], whole: bool = False, **table: Any) -> str:
     """Return facts, and the table of a plan if there is one, as HTML: a part of a page, or all of one."""
-    source = resources.files("baselines.core").joinpath("plan.html").read_text("utf-8")
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        source
-    )
     words = [(fact.name, in_words(fact)) for fact in facts]
-    return template.render(title=title, facts=words, whole=whole, **table)
+    content = {"guidance": (), "columns": {}, **table}
+    return render("baselines.core", "plan.html", title=title, facts=words, whole=whole, **content)
 
 
 def in_words(fact: Fact) -> str:

@@ -17,10 +17,10 @@ from baselines.core.certificate import Certificate, OracleError, confirmed, roun
 from baselines.core.correspondence import counterparts
 from baselines.core.decision import Decision
 from baselines.core.disagreements import Disagreement, largest_terms, simulated_flow
-from baselines.core.exploration import Exploration, explore_tables, script_of
+from baselines.core.exploration import Exploration, explore_tables, explored
 from baselines.core.model import ScenarioT_co, TabularModel
 from baselines.core.optimum import Optimum
-from baselines.core.plan import Fact
+from baselines.core.pages import text_of
 from baselines.core.policy import TabularPolicy, constant_policy, tabulate, uniform_policy
 from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
@@ -319,19 +319,16 @@ class TabularOptimum(Optimum[ScenarioT_co]):
     def exploration(self, title: str, subtitle: str, player: Player | None) -> Exploration:
         """Return the tables as a page to explore."""
         data = explore_tables(self, player)
-        facts = [Fact("optimal value", self.value, "money an episode")]
-        if player is not None and (worth := self.evaluate(player)) is not None:
-            facts.append(Fact("the agent loses of it", worth.regret, "money"))
         held, states = len(data["states"]), self.model.num_states
         left_out = f"This page holds the {held:,} states of {states:,} that play comes to most."
-        return Exploration(
-            title=title,
-            subtitle=subtitle,
-            facts=tuple(facts),
+        return explored(
+            self,
+            title,
+            subtitle,
+            player,
             notes=(left_out,) if held < states else (),
-            scenario=self.scenario.model_dump(mode="json"),
             data=data,
-            world=script_of("baselines.core", "tables.js"),
+            world=text_of("baselines.core", "tables.js"),
         )
 
     def coordinates(self, rows: NDArray[np.int64]) -> Mapping[str, NDArray[np.integer]]:

@@ -86,6 +86,17 @@ def update(belief, chance_in, chance_out, stay):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, error_model="numpy")
+def updated(lot, n, beliefs, conforming):  # type: ignore[no-untyped-def]
+    """Return beliefs after results of unit n + 1, (lots,); 0 after the last, as the kernel has it."""
+    stay = lot.stay[n + 1] if n + 1 < len(lot.stay) else 0.0
+    after = np.empty(len(beliefs))
+    for i in range(len(beliefs)):
+        chance_in, chance_out = chances(lot, conforming[i])
+        after[i] = update(beliefs[i], chance_in, chance_out, stay)[1]
+    return after
+
+
+@njit(cache=True, error_model="numpy")
 def reach(lot):  # type: ignore[no-untyped-def]
     """Return where inspection can come to: lowest and highest belief, and probability, of each (n, d).
 

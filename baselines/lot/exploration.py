@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.core.exploration import Exploration, script_of
-from baselines.core.plan import Fact, shown
+from baselines.core.exploration import Exploration, explored, untold
+from baselines.core.pages import text_of
+from baselines.core.plan import shown
 from baselines.lot.belief import reach
 from baselines.lot.evaluation import BeliefRule, Rule
 from baselines.lot.probe import probe
@@ -44,20 +45,17 @@ def explore(optimum: LotOptimum, title: str, subtitle: str, player: Player | Non
     scenario = optimum.scenario
     _check_size(scenario)
     tolerance = TOLERANCE * scenario.shortage_cost * scenario.demand
-    facts = [Fact("optimal value", optimum.value, "money an episode")]
-    if player is not None and (worth := optimum.evaluate(player)) is not None:
-        facts.append(Fact("the agent loses of it", worth.regret, "money"))
-    return Exploration(
-        title=title,
-        subtitle=subtitle,
-        facts=tuple(facts),
+    return explored(
+        optimum,
+        title,
+        subtitle,
+        player,
         notes=(
             "The belief is followed exactly. Losses are read between points of certified bounds, and "
             f"are right to {shown(tolerance + optimum.upper - optimum.lower)}.",
         ),
-        scenario=scenario.model_dump(mode="json"),
         data=_data(optimum, tolerance, player),
-        world=script_of("baselines.lot", "explore.js"),
+        world=text_of("baselines.lot", "explore.js"),
     )
 
 
@@ -174,10 +172,7 @@ def _agent(optimum: LotOptimum, player: Player) -> dict[str, Any]:
     """Return the lot that a policy produces, and its rule in it."""
     plan = probe(player, optimum.scenario, optimum.observation)
     if plan is None:
-        raise ValueError(
-            f"policy of type {type(player.policy).__name__}: it remembers, so that no state tells what it "
-            "does; explore without it, or one that answers the observation alone"
-        )
+        raise untold(player, "it remembers, or follows no rule that can be read")
     size, rule = plan
     return {"size": size, **_rule(rule)}
 

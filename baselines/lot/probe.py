@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.lot.belief import Lot, prospect, reach
+from baselines.lot.belief import Lot, prospect, reach, updated
 from baselines.lot.cells import departures
 from baselines.lot.evaluation import BeliefRule, ResultRule, Rule
 from baselines.lot.sizes import lot_of
@@ -165,23 +165,12 @@ def _departures(
         inspected = answers == 1
         found, belief = found[inspected], belief[inspected]
         conforming = generator.random(len(found)) < prospect(lot, belief)
-        found, belief = found + conforming, _updated(lot, n, belief, conforming)
+        found, belief = found + conforming, updated(lot, n, belief, conforming)
         is_open = found < lot.demand
         found, belief = found[is_open], belief[is_open]
         if not len(found):
             break
     return rows, beliefs
-
-
-def _updated(
-    lot: Lot, n: int, belief: NDArray[np.float64], conforming: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    """Return the beliefs after results of unit n + 1, (lots,); 0 after the last, as the kernel has it."""
-    if n + 1 == lot.size:
-        return np.zeros_like(belief)
-    inside = belief * np.where(conforming, lot.yield_in, 1.0 - lot.yield_in)
-    outside = (1.0 - belief) * np.where(conforming, lot.yield_out, 1.0 - lot.yield_out)
-    return np.asarray(inside / (inside + outside) * lot.stay[n + 1])
 
 
 def _answers(

@@ -38,12 +38,11 @@ def first_counters(seeds: Sequence[int]) -> NDArray[np.uint64]:
         return counters
     try:
         _start(np.array(seeds, np.uint64), counters)
-        return counters
-    except OverflowError:
-        small = np.array([seed < 2**64 for seed in seeds], np.bool_)
-    _start(np.array([seed % 2**64 for seed in seeds], np.uint64), counters)
-    for i in np.flatnonzero(~small):  # of more entropy than one word
-        counters[i] = first_counter(np.random.default_rng(seeds[i]))
+    except OverflowError:  # one is of more entropy than one word
+        _start(np.array([seed % 2**64 for seed in seeds], np.uint64), counters)
+        for i, seed in enumerate(seeds):
+            if seed >= 2**64:
+                counters[i] = first_counter(np.random.default_rng(seed))
     return counters
 
 
