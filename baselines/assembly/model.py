@@ -45,12 +45,11 @@ def build_model(
     )  # rewards, chances, following; the tables made of them
     per_state = 3 * kernel.state_dtype.itemsize + kernel.num_actions * per_action
     most = min(max_states, MAX_BYTES // per_state)
-    lookup = Dict.empty(types.uint64, types.int64)
     capacity, explored, count = 1024, 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
     rewards, chances, following = _tables(capacity, kernel.num_actions)
     noise = np.zeros(1, NOISE)
-    _start(record, states, noise, lookup, outcome)
+    lookup = _start(record, states, noise, outcome)
     while True:
         explored, count = _explore(
             record, states, noise, lookup, outcome, explored, count, rewards, chances, following
@@ -71,7 +70,7 @@ def build_model(
         for old, new in zip((rewards, chances, following), grown, strict=True):
             new[: len(old)] = old
         rewards, chances, following = grown
-    return _assemble(scenario, observation, states[:count], rewards, chances, following)
+    return _assemble(scenario, observation, record, states[:count], rewards, chances, following)
 
 
 def _check_rates(scenario: AssemblyScenario) -> None:
@@ -97,6 +96,7 @@ def _tables(
 def _assemble(
     scenario: AssemblyScenario,
     observation: str,
+    record: NDArray[np.void],
     states: NDArray[np.void],
     rewards: NDArray[np.float64],
     chances: NDArray[np.float64],
@@ -104,7 +104,7 @@ def _assemble(
 ) -> AssemblyModel:
     """Return the tables in the order of the states' keys."""
     count = len(states)
-    _, allowed, keys = scenario.kernel.describe(scenario.record(), states, observation)
+    _, allowed, keys = scenario.kernel.describe(record, states, observation)
     order = np.argsort(keys)
     rank = np.empty(count, np.int64)
     rank[order] = np.arange(count)
@@ -129,10 +129,12 @@ def _assemble(
 
 
 @njit(cache=True, error_model="numpy")
-def _start(record, states, noise, lookup, outcome):  # type: ignore[no-untyped-def]
-    """Put the first state into row 0."""
+def _start(record, states, noise, outcome):  # type: ignore[no-untyped-def]
+    """Put the first state into row 0, and return the rows by key."""
+    lookup = Dict.empty(types.uint64, types.int64)
     begin(record[0], states[0], noise[0])
     lookup[identify(record[0], states[0], outcome)] = 0
+    return lookup
 
 
 @njit(cache=True, error_model="numpy")

@@ -39,7 +39,7 @@ class Optima:
         An optimal policy of each; empty if they were not asked for.
     """
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: Sequence[Scenario]
     values: Floats
     lower: Floats
     upper: Floats
@@ -78,7 +78,7 @@ class Scores:
         over, by the scenario's number; its numbers are NaN.
     """
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: Sequence[Scenario]
     values: Floats
     optima: Floats
     regrets: Floats

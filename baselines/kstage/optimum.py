@@ -16,8 +16,10 @@ from baselines.kstage.model import build_model
 from baselines.kstage.plan import plan
 from baselines.kstage.reference import designs, in_words
 from qc_gym.core.policy import Player
+from qc_gym.core.population import column_of
 from qc_gym.kstage.env import KStageEnv
 from qc_gym.kstage.scenario import KStageScenario
+from qc_gym.kstage.steady_state import least_costs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,8 +58,21 @@ def solve(scenario: KStageScenario, observation: str = "belief") -> KStageOptimu
 
 def values(scenarios: Sequence[KStageScenario]) -> NDArray[np.float64]:
     """Return the optimal values of many scenarios, (n,)."""
-    costs = [scenario.costs(scenario.fraction_defective).min() for scenario in scenarios]
-    return 0.0 - np.array(costs)
+    return 0.0 - least_costs(*(column_of(scenarios, name) for name in _COSTED))
+
+
+_COSTED = (
+    "fraction_defective",
+    "rework_fraction_defective",
+    "lot_size",
+    "sample_size",
+    "inspection_cost",
+    "rework_cost",
+    "max_stages",
+    "false_alarm",
+    "miss",
+)
+"""What the costs of a plant depend on, in the order of :func:`~qc_gym.kstage.steady_state.least_costs`."""
 
 
 FAMILY = Family(KStageEnv, solve, values)

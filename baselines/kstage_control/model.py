@@ -67,15 +67,16 @@ def _states(kernel: Kernel, days: int, levels: int, choices: int) -> NDArray[np.
 
 def optimal_value(scenario: KStageControlScenario) -> float:
     """Return the optimal expected return in money, without the tables of every day."""
-    costs = daily_costs(scenario)
-    value = _backwards(costs, np.array(scenario.transition_matrix), scenario.days)
+    value = _backwards(
+        scenario.level_costs, scenario.changeover_cost, scenario.transition_matrix, scenario.days
+    )
     return 0.0 - float(value[scenario.initial_level, scenario.initial_stages])
 
 
 @njit(cache=True, error_model="numpy")
-def _backwards(costs, transition, days):  # type: ignore[no-untyped-def]
+def _backwards(level_costs, changeover_cost, transition, days):  # type: ignore[no-untyped-def]
     """Return the least cost of so many days, (levels, yesterday's K)."""
-    levels, choices = costs.shape[:2]
+    levels, choices = level_costs.shape
     to_come, now = np.zeros((levels, choices)), np.empty((levels, choices))
     ahead = np.zeros((levels, choices))
     for _ in range(days):
@@ -83,7 +84,8 @@ def _backwards(costs, transition, days):  # type: ignore[no-untyped-def]
             for before in range(choices):
                 least = np.inf
                 for stages in range(choices):
-                    least = min(least, costs[level, before, stages] + ahead[level, stages])
+                    cost = level_costs[level, stages] + changeover_cost * abs(before - stages)
+                    least = min(least, cost + ahead[level, stages])
                 now[level, before] = least
         to_come[:] = now
         for level in range(levels):

@@ -335,12 +335,25 @@ def _thresholds(of, lot, points):  # type: ignore[no-untyped-def]
                 else:
                     left = middle
             low, high = grid[left], grid[right]
+            above = inspect_bounds(n, d, low, lot, points)[of] - stop
+            below = inspect_bounds(n, d, high, lot, points)[of] - stop
             while high - low > _NARROW:
-                belief = 0.5 * (low + high)
-                if inspect_bounds(n, d, belief, lot, points)[of] < stop:
-                    high = belief
-                else:
-                    low = belief
+                # The bound is made of pieces of lines: where the one through both ends crosses, and a
+                # hair to each side, mostly ends it; a bisection after it sees to the rest.
+                crossing = low + above / (above - below) * (high - low)
+                for probe in range(3):
+                    if probe < 2:
+                        belief = crossing + (0.4 if probe else -0.4) * _NARROW
+                    else:
+                        belief = 0.5 * (low + high)
+                    if low < belief < high:
+                        excess = inspect_bounds(n, d, belief, lot, points)[of] - stop
+                        if excess < 0.0:
+                            high, below = belief, excess
+                        else:
+                            low, above = belief, excess
+                    if high - low <= _NARROW:
+                        break
             thresholds[n, d] = low if of == 0 else high
     return thresholds
 

@@ -15,6 +15,7 @@ that set. Where nothing is discarded there is at most one set, of likelihood q^k
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import numpy as np
 from numba import njit
@@ -32,6 +33,7 @@ NODE_FEATURES = 5
 _SIGNIFICANT = 2.0**40
 
 
+@cache
 def scenario_dtype(size: int) -> np.dtype[np.void]:
     """Return the layout of the parameters of a tree of ``size`` nodes."""
     return np.dtype(
@@ -53,6 +55,7 @@ def scenario_dtype(size: int) -> np.dtype[np.void]:
     )
 
 
+@cache
 def state_dtype(size: int, most_sets: int = 1) -> np.dtype[np.void]:
     """Return the layout of the state of a tree of ``size`` nodes.
 

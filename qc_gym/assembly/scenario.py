@@ -6,7 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -287,16 +288,7 @@ class AssemblyScenario(Scenario):
     @property
     def kernel(self) -> Kernel:
         """The compiled world of assembly, in the size of this tree."""
-        size = len(self.tree)
-        most_sets = self.max_blind_failures + 1 if self.discard_recovered else 0
-        return replace(
-            KERNEL,
-            scenario_dtype=scenario_dtype(size),
-            state_dtype=state_dtype(size, max(most_sets, 1)),
-            num_actions=NUM_ACTIONS + self.discard_recovered,
-            belief_size=belief_size(size, most_sets),
-            outcome_size=outcome_size(size),
-        )
+        return _kernel(len(self.tree), self.max_blind_failures, self.discard_recovered)
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
@@ -304,20 +296,36 @@ class AssemblyScenario(Scenario):
         for name in ("price", "return_loss", "max_blind_failures", "discard_recovered"):
             record[name] = getattr(self, name)
         number = {name: i for i, name in enumerate(self.order)}
-        for name in ("parent", "child", "sibling"):
-            record[name] = -1
-        for name, i in number.items():
-            item = self.tree[name]
-            children = [number[child] for child in item.children]
-            record["first"][0, i] = min((record["first"][0, j] for j in children), default=i)
-            record["parent"][0, children] = i
-            record["child"][0, i] = children[0] if children else -1
-            record["sibling"][0, children[:-1]] = children[1:]
-            record["defect_rate"][0, i] = item.defect_rate
-            record["make_cost"][0, i] = item.make_cost
-            record["inspection_cost"][0, i] = item.inspection_cost
-            record["dismantle_cost"][0, i] = item.dismantle_cost
+        items = list(self.tree.values())
+        first, parent, child, sibling = ([-1] * len(items) for _ in range(4))
+        for i, item in enumerate(items):
+            children = [number[name] for name in item.children]
+            first[i] = min((first[j] for j in children), default=i)
+            child[i] = children[0] if children else -1
+            for j in children:
+                parent[j] = i
+            for j, following in pairwise(children):
+                sibling[j] = following
+        links = {"first": first, "parent": parent, "child": child, "sibling": sibling}
+        for name, values in links.items():
+            record[name] = values
+        for name in ("defect_rate", "make_cost", "inspection_cost", "dismantle_cost"):
+            record[name] = [getattr(item, name) for item in items]
         return record
+
+
+@cache
+def _kernel(size: int, max_blind_failures: int, discard_recovered: bool) -> Kernel:
+    """Return the compiled world of a tree of ``size`` items."""
+    most_sets = max_blind_failures + 1 if discard_recovered else 0
+    return replace(
+        KERNEL,
+        scenario_dtype=scenario_dtype(size),
+        state_dtype=state_dtype(size, max(most_sets, 1)),
+        num_actions=NUM_ACTIONS + discard_recovered,
+        belief_size=belief_size(size, most_sets),
+        outcome_size=outcome_size(size),
+    )
 
 
 def _count_items(nodes: Mapping[str, Node]) -> dict[str, int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
+import numpy as np
+from annotated_types import Ge, Gt, Le, Lt
+from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
@@ -24,6 +27,31 @@ Rate = Annotated[float, Field(gt=0, lt=1, json_schema_extra=_SHARE)]
 """A probability that can be neither 0 nor 1."""
 ErrorRate = Share
 """A probability that an inspector errs; :func:`qc_gym.core.inspection.check_errors` bounds two together."""
+
+
+def within_bounds(field: FieldInfo, column: NDArray[Any]) -> bool:
+    """Return whether all numbers of a column are allowed, as far as can be told of the column at once.
+
+    That is of a field that holds a number and has nothing but bounds.
+    """
+    if field.annotation not in _KINDS or column.dtype.kind not in _KINDS[field.annotation]:
+        return False
+    if not np.isfinite(column).all():
+        return False
+    for bound in field.metadata:
+        holds = _BOUNDS.get(type(bound))
+        if holds is None or not holds(column, bound).all():
+            return False
+    return True
+
+
+_KINDS: Mapping[Any, str] = {int: "iu", float: "iuf"}
+_BOUNDS: Mapping[type, Callable[[Any, Any], Any]] = {
+    Ge: lambda column, bound: column >= bound.ge,
+    Gt: lambda column, bound: column > bound.gt,
+    Le: lambda column, bound: column <= bound.le,
+    Lt: lambda column, bound: column < bound.lt,
+}
 
 
 def money_in(record: BaseModel) -> float:

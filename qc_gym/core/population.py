@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import UnionType
-from typing import Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Generic, NamedTuple, TypeVar, Union, get_args, get_origin, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from qc_gym.core.errors import ScenarioError, shown
+from qc_gym.core.fields import within_bounds
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange, find_ranges
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.values import as_python, is_mapping, rows_of
 
 ScenarioT = TypeVar("ScenarioT", bound=Scenario)
+Columns = Mapping[str, NDArray[np.generic]]
 
 
 class Population(NamedTuple, Generic[ScenarioT]):
@@ -23,13 +26,59 @@ class Population(NamedTuple, Generic[ScenarioT]):
     Attributes
     ----------
     scenarios
-        One after the other.
+        One after the other: a tuple, or a :class:`ScenarioTable`.
     spread
         The range that they were drawn from; None if they were given one by one.
     """
 
-    scenarios: tuple[ScenarioT, ...]
+    scenarios: Sequence[ScenarioT]
     spread: ScenarioRange | None
+
+
+class ScenarioTable(Sequence[ScenarioT]):
+    """Valid scenarios in columns of numbers, each of which is made when it is asked for.
+
+    To make a scenario takes longer than to solve one of the smallest: of what is solved by the column
+    none need be made.
+
+    Parameters
+    ----------
+    scenario_type
+        The family's scenario.
+    columns
+        For each of its fields a column, all of one length.
+    """
+
+    def __init__(self, scenario_type: type[ScenarioT], columns: Columns) -> None:
+        self._type = scenario_type
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self._columns.values())))
+
+    @overload
+    def __getitem__(self, index: int) -> ScenarioT: ...
+    @overload
+    def __getitem__(self, index: slice) -> ScenarioTable[ScenarioT]: ...
+    def __getitem__(self, index: int | slice) -> ScenarioT | ScenarioTable[ScenarioT]:
+        cut = {name: column[index] for name, column in self._columns.items()}
+        if isinstance(index, slice):
+            return ScenarioTable(self._type, cut)
+        return self._type._validated({name: value.item() for name, value in cut.items()})
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a field of each, float64 (n,)."""
+        return np.ascontiguousarray(self._columns[name], np.float64)
+
+    def __repr__(self) -> str:
+        return f"ScenarioTable({len(self):,} of {self._type.__name__})"
+
+
+def column_of(scenarios: Sequence[Scenario], name: str) -> NDArray[np.float64]:
+    """Return a field that holds a number, of each scenario, float64 (n,)."""
+    if isinstance(scenarios, ScenarioTable):
+        return scenarios.column(name)
+    return np.array([getattr(one, name) for one in scenarios], np.float64)
 
 
 def read_population(
@@ -57,7 +106,7 @@ def read_population(
     columns = _columns_of(scenario_type, source)
     if columns:
         _refuse_count(count)
-        return Population(tuple(_read_columns(scenario_type, source, columns)), None)
+        return Population(_read_columns(scenario_type, source, columns), None)
     rows = rows_of(source)
     if rows is not None:
         _refuse_count(count)
@@ -108,8 +157,8 @@ def _holds_lists(annotation: Any) -> bool:
 
 def _read_columns(
     scenario_type: type[ScenarioT], source: Mapping[str, Any], lists: Mapping[str, Any]
-) -> Iterator[ScenarioT]:
-    """Yield the scenarios of a table of fields, of which ``lists`` are the columns."""
+) -> Sequence[ScenarioT]:
+    """Return the scenarios of a table of fields, of which ``lists`` are the columns."""
     lengths = {name: len(values) for name, values in lists.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
@@ -126,13 +175,39 @@ def _read_columns(
         shared = as_python(shared)
         for path, _ in find_ranges(shared):
             raise ScenarioError(f"scenarios: {'.'.join(path)}: a range goes without columns")
+        length = next(iter(lengths.values()))
+        columns = _columns_of_numbers(scenario_type, {**shared, **lists}, length)
+        if columns is not None and scenario_type.all_agree(columns):
+            return ScenarioTable(scenario_type, columns)
     each = [values.tolist() if hasattr(values, "tolist") else values for values in lists.values()]
+    read = []
     for i, values in enumerate(zip(*each, strict=True)):
         row = dict(shared)
         for name, value in zip(lists, values, strict=True):
             _put(row, name, value)
         where = f"scenarios[{i}]"
-        yield scenario_type._validated(row, where) if numbers else _read(scenario_type, row, where)
+        one = scenario_type._validated(row, where) if numbers else _read(scenario_type, row, where)
+        read.append(one)
+    return tuple(read)
+
+
+def _columns_of_numbers(
+    scenario_type: type[Scenario], given: Mapping[str, Any], length: int
+) -> Columns | None:
+    """Return a column of each field, defaults included; None if a value may not be allowed by itself.
+
+    A field that is missing, unknown or no number is for others to name.
+    """
+    fields = scenario_type.model_fields
+    if not given.keys() <= fields.keys():
+        return None
+    columns = {}
+    for name, field in fields.items():
+        column = np.asarray(given.get(name, field.default))
+        if not within_bounds(field, column):
+            return None
+        columns[name] = np.broadcast_to(column, length)
+    return columns
 
 
 def _put(fields: dict[str, Any], name: str, value: Any) -> None:

@@ -115,13 +115,13 @@ class PlantScenario(Scenario):
             for stages in range(self.max_stages + 1)
         )
 
-    def costs(self, fraction_defective: float) -> NDArray[np.float64]:
+    def costs(self, fraction_defective: ArrayLike) -> NDArray[np.float64]:
         """Return what an item used costs with K = 0, 1, … stages, in money, (max_stages + 1,).
 
         Parameters
         ----------
         fraction_defective
-            p0, of new items.
+            p0, of new items; of several, (m,), the costs are (m, max_stages + 1).
         """
         return cost_table(
             fraction_defective,
@@ -196,6 +196,12 @@ class KStageScenario(PlantScenario):
         },
     }
     ranges: ClassVar[Mapping[str, Mapping[str, Any]]] = RANGES
+
+    @classmethod
+    def all_agree(cls, columns: Mapping[str, NDArray[Any]]) -> bool:
+        """Return whether many plants are known to be valid at once; with errors none is."""
+        with_errors = columns["false_alarm"].any() or columns["miss"].any()
+        return not with_errors and bool((columns["sample_size"] <= columns["lot_size"]).all())
 
     @model_validator(mode="after")
     def _check_pool(self) -> Self:

@@ -154,7 +154,7 @@ def earlier_steady_state(
 
 
 def cost_table(
-    fraction_defective: float,
+    fraction_defective: ArrayLike,
     rework_fraction_defective: float,
     lot_size: int,
     sample_size: int,
@@ -166,11 +166,13 @@ def cost_table(
 ) -> Array:
     """Return the cost of each K for one plant, (max_stages + 1,): money per conforming item used.
 
-    The arguments are not checked: they are the fields of a scenario.
+    Of several ``fraction_defective``, (m,), in rows: (m, max_stages + 1). The arguments are not checked:
+    they are the fields of a scenario.
     """
-    costs = np.empty(max_stages + 1)
+    rates = np.asarray(fraction_defective, np.float64)
+    costs = np.empty((rates.size, max_stages + 1))
     _fill_costs(
-        fraction_defective,
+        rates.reshape(-1),
         rework_fraction_defective,
         float(lot_size),
         float(sample_size),
@@ -180,16 +182,51 @@ def cost_table(
         miss,
         costs,
     )
-    return costs
+    return costs.reshape(*rates.shape, max_stages + 1)
+
+
+@njit(cache=True, error_model="numpy")
+def least_costs(  # type: ignore[no-untyped-def]
+    p0, pr, lot, sample, inspection_cost, rework_cost, max_stages, false_alarm, miss
+):
+    """Return the cost of the best K for each of many plants, (n,): the least of :func:`cost_table`.
+
+    All arguments are float64 (n,), and fields of scenarios.
+    """
+    least = np.full(len(p0), np.inf)
+    for i in range(len(p0)):
+        for stages in range(int(max_stages[i]) + 1):
+            cost = _cost(
+                p0[i],
+                pr[i],
+                lot[i],
+                sample[i],
+                inspection_cost[i],
+                rework_cost[i],
+                false_alarm[i],
+                miss[i],
+                stages,
+            )
+            least[i] = min(least[i], cost)
+    return least
 
 
 @njit(cache=True, error_model="numpy")
 def _fill_costs(  # type: ignore[no-untyped-def]
-    p0, pr, lot, sample, inspection_cost, rework_cost, false_alarm, miss, costs
+    rates, pr, lot, sample, inspection_cost, rework_cost, false_alarm, miss, costs
 ):
-    for stages in range(len(costs)):
-        flows = _solve_any_plant(p0, pr, lot, sample, float(stages), 1.0, false_alarm, miss)
-        costs[stages] = inspection_cost * (flows[4] + flows[5] + flows[6]) + rework_cost * flows[7]
+    for i, stages in np.ndindex(costs.shape):
+        costs[i, stages] = _cost(
+            rates[i], pr, lot, sample, inspection_cost, rework_cost, false_alarm, miss, stages
+        )
+
+
+@njit(cache=True, error_model="numpy")
+def _cost(  # type: ignore[no-untyped-def]
+    p0, pr, lot, sample, inspection_cost, rework_cost, false_alarm, miss, stages
+):
+    flows = _solve_any_plant(p0, pr, lot, sample, float(stages), 1.0, false_alarm, miss)
+    return inspection_cost * (flows[4] + flows[5] + flows[6]) + rework_cost * flows[7]
 
 
 @njit(cache=True, error_model="numpy")

@@ -152,7 +152,7 @@ class KStageControlScenario(PlantScenario):
     @property
     def level_costs(self) -> NDArray[np.float64]:
         """What an item used costs at each level with K = 0, 1, … stages, (levels, max_stages + 1)."""
-        return np.stack([self.costs(level) for level in self.levels])
+        return self.costs(self.levels)
 
     @property
     def transition_matrix(self) -> NDArray[np.float64]:

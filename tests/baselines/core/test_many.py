@@ -17,7 +17,7 @@ from baselines.core.family import family_named
 from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.fields import money_in
-from qc_gym.core.population import read_population
+from qc_gym.core.population import ScenarioTable, read_population
 from qc_gym.kstage.scenario import KStageScenario
 from qc_gym.kstage_control.scenario import KStageControlScenario
 from qc_gym.sampling.scenario import SequentialSamplingScenario
@@ -114,6 +114,66 @@ def test_a_population_is_read_from_any_table() -> None:
     lists = KStageControlScenario.presets["blu-quarter"]  # whose fields are lists
     (one,), _ = read_population(KStageControlScenario, lists)
     assert one == KStageControlScenario.parse("blu-quarter")
+
+
+PLANT = KStageScenario.presets["blu-2010"]
+SIZES = np.array([8, 16, 24, 240])
+
+
+def test_columns_that_are_known_to_be_valid_are_solved_without_a_scenario_each() -> None:
+    columns = {
+        **PLANT,
+        "sample_size": SIZES,
+        "max_stages": np.array([0, 3, 6, 2], np.int8),
+        "fraction_defective": np.array([0.05, 0.1, 0.2, 0.4]),
+        "daily_demand": 4800,
+    }
+    rows = pd.DataFrame(columns).to_dict("records")
+    scenarios, _ = read_population(KStageScenario, columns)
+    assert isinstance(scenarios, ScenarioTable)
+    assert list(scenarios) == [KStageScenario.parse(row) for row in rows]
+    assert list(scenarios[1:3]) == list(scenarios)[1:3]
+    assert scenarios[-1].sample_size == 240
+    assert "4 of KStageScenario" in repr(scenarios)
+    wanted = [baselines.solve(KSTAGE, scenario=row).value for row in rows]
+    for workers in (1, 2):
+        found = baselines.solve_many(KSTAGE, columns, workers=workers)
+        assert found.values.tolist() == wanted
+    scores = baselines.score_many(KSTAGE, columns, "random")
+    assert scores.optima.tolist() == wanted
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"sample_size": [8, 0]}, "sample_size = 0"),
+        ({"sample_size": [8, 241]}, "sample_size = 241: must be at most lot_size = 240"),
+        ({"sample_size": [8.0, 9.5]}, "sample_size = 8.0"),
+        ({"inspection_cost": [1.0, math.nan]}, "inspection_cost = nan"),
+        ({"daily_demand": [1.0, math.inf]}, "daily_demand = inf"),
+        ({"rework_fraction_defective": [0.5, 1.0]}, "rework_fraction_defective = 1.0"),
+        ({"miss": [0.1, 1.0]}, "miss = 1.0"),
+        ({"miss": [0.1, 0.9], "false_alarm": 0.2}, "false_alarm"),
+        ({"rework_cost": [True, False]}, "rework_cost = True"),
+        ({"rework_cost": [1.0, 2.0], "inspection_cost": "dear"}, "inspection_cost = 'dear'"),
+        ({"rework_cost": [1.0, 2.0], "max_stage": 3}, "max_stage"),
+    ],
+)
+def test_what_columns_are_refused_names_the_scenario(columns: dict[str, Any], message: str) -> None:
+    arrays = {
+        name: np.array(value) if isinstance(value, list) else value
+        for name, value in columns.items()
+    }
+    with pytest.raises(ScenarioError, match=rf"^scenarios\[[01]\]: (.|\n)*{message}"):
+        baselines.solve_many(KSTAGE, {**PLANT, **arrays})
+
+
+def test_columns_with_errors_are_read_one_by_one() -> None:
+    columns = {**PLANT, "miss": np.array([0.0, 0.1])}
+    scenarios, _ = read_population(KStageScenario, columns)
+    assert isinstance(scenarios, tuple)
+    wanted = [baselines.solve(KSTAGE, scenario=one).value for one in scenarios]
+    assert baselines.solve_many(KSTAGE, columns).values.tolist() == wanted
 
 
 def test_draws_are_those_of_the_seed() -> None:
