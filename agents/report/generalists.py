@@ -20,6 +20,7 @@ from agents.report.results import TARGET, Result, least_drawn
 from baselines import Scores, reference_policies, score_many, solve_many
 from qc_gym.core.picture import Picture, literal, styles_of
 from qc_gym.core.policy import DesignedPolicy
+from qc_gym.core.values import hashable
 
 OPTIMUM = {"regret": 0.0, "normalised": 1.0}
 RANDOM, FIXED = "random", "best_fixed"
@@ -89,6 +90,47 @@ def standings(results: Sequence[Result]) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def beside_specialists(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return, of each agent of a range, what it earns where one was trained on that scenario alone.
+
+    A row for each such scenario in a list of held-out ones: what the generalist has there, and the mean of
+    the specialists of the same algorithm.
+    """
+    trained: dict[tuple[Any, ...], list[Result]] = {}
+    for result in results:
+        if result.run.held_out is None:
+            trained.setdefault(_alone(result, result.run.scenario), []).append(result)
+    rows = []
+    for result in results:
+        sets = {} if result.run.held_out is None else result.run.held_out.sets
+        for name, scenarios in sets.items():
+            if not isinstance(scenarios, list):
+                continue
+            for row, scenario in zip(_by_set(result)[name], scenarios, strict=True):
+                specialists = trained.get(_alone(result, scenario), [])
+                if specialists:
+                    rows.append(
+                        {
+                            "env_id": result.run.env_id,
+                            "scenario": specialists[0].run.scenario_name,
+                            "run": result.title,
+                            "trained on": result.run.scenario_name,
+                            "generalist": row["normalised"],
+                            "specialist": float(
+                                np.mean([one.score["normalised"] for one in specialists])
+                            ),
+                            "specialists": len(specialists),
+                        }
+                    )
+    return rows
+
+
+def _alone(result: Result, scenario: Any) -> tuple[Any, ...]:
+    """Return what tells whether a run is by the algorithm of another, on a scenario of its own."""
+    run = result.run
+    return run.env_id, run.observation, run.algorithm, hashable(scenario)
 
 
 def _reference_scores(

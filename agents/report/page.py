@@ -40,6 +40,8 @@ _NOTES = {
     "tried on the most problems come first.",
     "Generalists": "Trained on a range, and scored exactly on scenarios never seen. In the tables of the "
     "sets, normalised is the median over scenarios, regret the mean.",
+    "Generalists beside specialists": "What an agent of a range earns on a scenario that it never saw, "
+    "beside agents trained by the same algorithm on that scenario alone: normalised scores.",
     "Probability of improvement": "Which algorithm one would bet on, run against run, on the problems of "
     "both.",
     "The price of not seeing the belief": "Of the algorithms trained with each observation, the one of "
@@ -81,6 +83,9 @@ _WORDS = {
     "trained on": "the range of scenarios of its training",
     "set": "which held-out scenarios",
     "scenarios": "how many they are",
+    "generalist": "its normalised score on that scenario",
+    "specialist": "mean normalised score of those trained on the scenario alone",
+    "specialists": "how many they are",
     "median": "median of the normalised score over scenarios",
     "5th percentile": "normalised score that all but one scenario in twenty exceed",
     "mean regret": "mean regret over scenarios, money an episode",

@@ -15,7 +15,7 @@ import baselines
 from agents.experiment import optima_in
 from agents.files import png, write_whole
 from agents.report.figures import caution, intervals, learning_curves, performance_profiles
-from agents.report.generalists import sections_of, standings
+from agents.report.generalists import beside_specialists, sections_of, standings
 from agents.report.leaderboard import (
     COLUMNS,
     Problem,
@@ -63,11 +63,14 @@ class Report:
         Why a run is not in it, by the name of its folder.
     generalists
         Of each run on a range, its scores on each set of held-out scenarios.
+    specialists
+        The same on those scenarios on which an agent was trained alone, beside that agent's.
     """
 
     rows: list[dict[str, Any]]
     left_out: dict[str, str]
     generalists: list[dict[str, Any]]
+    specialists: list[dict[str, Any]]
 
     @cached_property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
@@ -75,6 +78,8 @@ class Report:
         tables = {"Over all problems": overall(self.rows)}
         if self.generalists:
             tables["Generalists"] = self.generalists
+        if self.specialists:
+            tables["Generalists beside specialists"] = self.specialists
         if pairs := improvements(self.rows):
             tables["Probability of improvement"] = pairs
         if prices := prices_of_not_seeing(self.rows):
@@ -137,7 +142,9 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
         rows += [row for section in found for row in section.rows]
     if not sections:
         raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
-    report = Report(rows, left_out, generalists)
+    reported = {row["run"] for row in rows}
+    used = [result for result in results if result.folder.name in reported]
+    report = Report(rows, left_out, generalists, beside_specialists(used))
     common = {
         "intervals": intervals(overall(rows)),
         "profiles": performance_profiles(profiles(rows)),
@@ -148,8 +155,6 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
         pictures |= {f"{stem}-{name}": png for name, png in section.figures.items()}
     _replace_figures(pictures, folder)
     write_whole(folder / RESULTS, format_csv(rows, COLUMNS))
-    reported = {row["run"] for row in rows}
-    used = [result for result in results if result.folder.name in reported]
     records = run_records(used)
     write_whole(folder / RUNS, format_csv(records, RUN_RECORD))
     write_whole(folder / CURVES, format_csv(curve_records(used), CURVE_RECORD))

@@ -42,6 +42,13 @@ def content(held_out: Any) -> dict[str, Any]:
     return {"name": "tiny", "seeds": [0], "scores": 2, "problems": [problem]}
 
 
+def specialist() -> Run:
+    """Return a run on the published scenario alone."""
+    alone = content(None)
+    alone["problems"][0] |= {"scenario": "blu-2010"}
+    return validated(Experiment, alone, "tiny").runs[0]
+
+
 def runs_of(held_out: Any) -> tuple[Run, ...]:
     return validated(Experiment, content(held_out), "tiny").runs
 
@@ -172,3 +179,18 @@ def test_the_report_tells_of_each_set(finished: tuple[Run, Path], tmp_path: Path
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Generalists" in page
     assert "train-extrapolation" in page
+
+
+def test_a_generalist_stands_beside_the_specialist_of_a_scenario(
+    finished: tuple[Run, Path], tmp_path: Path
+) -> None:
+    _, folder = finished
+    (alone,), failures = carry_out([specialist()], tmp_path / "runs", engine=this_process)
+    assert not failures
+    report = write_report([folder, alone], tmp_path)
+    (row,) = report.tables["Generalists beside specialists"]
+    assert (row["scenario"], row["run"], row["specialists"]) == ("blu-2010", "ppo, seed 0", 1)
+    earned = {one["scenario"]: one for one in report.rows if one["policy"] == "ppo"}
+    assert row["generalist"] == earned["train-published"]["normalised"]
+    assert row["specialist"] == earned["blu-2010"]["normalised"]
+    assert "Generalists beside specialists" not in write_report([folder], tmp_path).tables
