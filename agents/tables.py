@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -122,11 +122,18 @@ def format_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str
     return buffer.getvalue()
 
 
-def format_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows as a Markdown table; its columns are the keys of the first row."""
+def format_markdown(
+    rows: Sequence[Mapping[str, Any]], cell: Callable[[Any, str], str] | None = None
+) -> str:
+    """Return rows as a Markdown table; its columns are the keys of the first row.
+
+    ``cell`` returns the Markdown of a value, given the name of its column; by default that of
+    :func:`format_cell`.
+    """
     names = list(rows[0])
+    cell = cell or (lambda value, name: markdown_text(format_cell(value, name)))
     lines = [[markdown_text(name) for name in names], ["---"] * len(names)]
-    lines += [[markdown_text(format_cell(row[name], name)) for name in names] for row in rows]
+    lines += [[cell(row[name], name) for name in names] for row in rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -187,15 +187,27 @@ def bench(
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder that bench wrote.")],
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write pages in Markdown with small pictures there as well, in place of what it holds.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Write the report of finished runs again.
 
     The exit status is 1 if runs had to be left out of it.
     """
-    from agents.report import run_folders, write_report
+    from agents.report import run_folders, write_pages, write_report
+    from agents.report.publication import check_pages
 
+    if pages is not None:
+        check_pages(pages)
     written = write_report(run_folders(folder), folder)
+    if pages is not None:
+        write_pages(written, folder, pages)
     if as_json:
         print_json(written.rows)
     else:

@@ -7,6 +7,7 @@ from agents.report.leaderboard import (
     overall,
     prices_of_not_seeing,
 )
+from agents.report.publication import write_pages
 from agents.report.results import Result, reached, read_result, read_results, run_folders
 from agents.report.writing import Report, write_report
 
@@ -22,5 +23,6 @@ __all__ = [
     "read_result",
     "read_results",
     "run_folders",
+    "write_pages",
     "write_report",
 ]

@@ -39,7 +39,7 @@ from qc_gym.core.folders import whole_folder
 from qc_gym.core.picture import common_colours
 
 RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
-RUNS, CURVES = "runs.csv", "curves.csv"
+RUNS, CURVES, FIGURES = "runs.csv", "curves.csv", "figures"
 DATA = {
     RESULTS: "a row for each run and each reference policy",
     RUNS: "a row for each run: its configuration, score, version and code",
@@ -65,12 +65,15 @@ class Report:
         Of each run on a range, its scores on each set of held-out scenarios.
     specialists
         The same on those scenarios on which an agent was trained alone, beside that agent's.
+    records
+        Those of ``runs.csv``: the configuration of each run, its score and what made it.
     """
 
     rows: list[dict[str, Any]]
     left_out: dict[str, str]
     generalists: list[dict[str, Any]]
     specialists: list[dict[str, Any]]
+    records: list[dict[str, Any]]
 
     @cached_property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
@@ -144,24 +147,29 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
         raise ValueError("\n".join(["no run can be reported", *left_out.values()]))
     reported = {row["run"] for row in rows}
     used = [result for result in results if result.folder.name in reported]
-    report = Report(rows, left_out, generalists, beside_specialists(used))
+    records = run_records(used)
+    report = Report(rows, left_out, generalists, beside_specialists(used), records)
     common = {
         "intervals": intervals(overall(rows)),
         "profiles": performance_profiles(profiles(rows)),
     }
     pictures = {f"all-{name}": png(figure) for name, figure in common.items()}
     for section in sections:
-        stem = "-".join(section.problem).replace("/", "-")
+        stem = picture_stem(section.problem)
         pictures |= {f"{stem}-{name}": png for name, png in section.figures.items()}
     _replace_figures(pictures, folder)
     write_whole(folder / RESULTS, format_csv(rows, COLUMNS))
-    records = run_records(used)
     write_whole(folder / RUNS, format_csv(records, RUN_RECORD))
     write_whole(folder / CURVES, format_csv(curve_records(used), CURVE_RECORD))
     write_whole(folder / LEADERBOARD, _markdown(report))
     page = write_page(report.tables, profiles(rows), sections, left_out, records, DATA)
     write_whole(folder / PAGE, page)
     return report
+
+
+def picture_stem(problem: Problem) -> str:
+    """Return how the names of a problem's pictures begin."""
+    return "-".join(problem).replace("/", "-")
 
 
 def _by_problem(results: Iterable[Result]) -> dict[Problem, list[Result]]:
@@ -220,7 +228,7 @@ def _worst(group: Sequence[Result]) -> list[Result]:
 def _replace_figures(pictures: Mapping[str, bytes], folder: Path) -> None:
     """Put the pictures into ``figures/``, in place of those of an earlier report."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_folder(folder / "figures") as partial:
+    with whole_folder(folder / FIGURES) as partial:
         for name, png in pictures.items():
             (partial / f"{name}.png").write_bytes(png)
 

@@ -27,6 +27,7 @@ from agents import load_policy
 from agents.cli import main
 from agents.experiment import read_experiment
 from agents.report import read_result
+from agents.tables import format_rounded
 
 ROOT = Path(__file__).parents[2]
 ID = "qc_gym/SequentialSampling-v0"
@@ -375,6 +376,39 @@ def test_report_writes_the_same_again(
     words = capsys.readouterr().out.split()
     for policy in {row["policy"] for row in table}:
         assert policy in words
+
+
+def test_pages_hold_the_numbers_of_the_report(
+    bench: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, pages = bench[0], tmp_path / "docs" / "results"
+    rows = read_json(capsys, ["report", str(folder), "--pages", str(pages), "--json"])
+    texts = {path.name: path.read_text(encoding="utf-8") for path in pages.glob("*.md")}
+    index = texts.pop("index.md")
+    listed = re.findall(r"^(?:speed|qc_gym-.*)$", index, re.MULTILINE)
+    assert {f"{name}.md" for name in listed} == set(texts)
+    for text in (index, *texts.values()):
+        for target in re.findall(r"\]\((?!\.\.)([^)]+)\)", text):
+            assert (pages / target).is_file()
+    for policy in {row["policy"] for row in rows if row["seed"]}:
+        of = [row for row in rows if row["policy"] == policy]
+        mean = format_rounded(sum(float(row["normalised"]) for row in of) / len(of), "normalised")
+        assert re.search(rf"^\| .*{re.escape(mean)}.* \|$", index, re.MULTILINE)
+        (page,) = (text for name, text in texts.items() if name != "speed.md")
+        for row in of:
+            assert format_rounded(float(row["normalised"]), "normalised") in page
+    assert "seconds" in texts["speed.md"]
+    assert "seconds" not in index
+    before = {path.name: path.read_bytes() for path in pages.iterdir()}
+    assert main(["report", str(folder), "--pages", str(pages)]) == 0
+    assert {path.name: path.read_bytes() for path in pages.iterdir()} == before
+
+
+def test_pages_replace_nothing_else(bench: tuple[Path, str], tmp_path: Path) -> None:
+    (tmp_path / "index.md").write_text("# Results of an election", encoding="utf-8")
+    (tmp_path / "votes.csv").write_text("a,b", encoding="utf-8")
+    assert main(["report", str(bench[0]), "--pages", str(tmp_path)]) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"index.md", "votes.csv"}
 
 
 def test_train_and_score_give_the_numbers_of_the_leaderboard(

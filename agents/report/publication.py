@@ -1,0 +1,276 @@
+"""The pages of a report for the documentation: small enough to be kept with the code, to be cited."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from agents.report.leaderboard import SECONDS, Problem, leaderboards, overall, problem_title
+from agents.report.records import configurations
+from agents.report.results import TARGET
+from agents.report.writing import FIGURES, Report, picture_stem
+from agents.tables import format_markdown, format_rounded, markdown_text
+from qc_gym.core.folders import whole_folder
+
+SEPARATES = 0.995
+"""The normalised score that no reference policy reaches on a problem that tells agents apart."""
+_LIBRARIES = ("gymnasium", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib")
+_TIMES = (SECONDS, "seconds", f"seconds to {TARGET}")
+_TITLE = "# Results"
+_NO_SCORE: dict[str, Any] = {"policy": None, "normalised": None}
+
+
+def write_pages(report: Report, folder: str | Path, pages: str | Path) -> None:
+    """Write ``index.md``, a page for each problem, ``speed.md`` and their pictures.
+
+    What is timed stands in ``speed.md`` alone: all other numbers are the same whenever the same code trains
+    with the same versions on the same kind of machine.
+
+    Parameters
+    ----------
+    report
+        What :func:`agents.report.write_report` returned.
+    folder
+        Where it was written, with the figures.
+    pages
+        The folder of the pages, which is replaced.
+
+    Raises
+    ------
+    ValueError
+        That folder holds something else.
+    """
+    figures, pages = Path(folder) / FIGURES, Path(pages)
+    check_pages(pages)
+    pages.parent.mkdir(parents=True, exist_ok=True)
+    tables = leaderboards(report.rows)
+    problems = {problem_title(problem): problem for problem in map(_problem, report.rows)}
+    with whole_folder(pages) as partial:
+        _write(partial / "index.md", _index(report, tables, problems))
+        _write(partial / "speed.md", _speed(report))
+        for name in ("intervals", "profiles"):
+            shutil.copy(figures / f"all-{name}.png", partial / f"{name}.png")
+        for title, problem in problems.items():
+            stem = picture_stem(problem)
+            lines = _problem_page(title, problem, report, tables[title])
+            for name in ("learning_curves", "scenarios", "distance", "surface"):
+                picture = figures / f"{stem}-{name}.png"
+                if picture.exists():
+                    shutil.copy(picture, partial / picture.name)
+                    lines += [f"![{name.replace('_', ' ')}]({picture.name})", ""]
+            _write(partial / f"{stem}.md", lines)
+
+
+def check_pages(pages: Path) -> None:
+    """Raise a ValueError if a folder, which pages would replace, holds something else."""
+    if not pages.exists():
+        return
+    index = pages / "index.md"
+    ours = index.is_file() and index.read_text(encoding="utf-8").startswith(_TITLE)
+    files = list(pages.iterdir()) if pages.is_dir() else [pages]
+    if files and not (ours and all(file.suffix in (".md", ".png") for file in files)):
+        raise ValueError(
+            f"{pages}: holds something else than the pages of a report, which would be replaced; a new "
+            "folder, an empty one or one of such pages is needed"
+        )
+
+
+def machine() -> dict[str, str]:
+    """Return what the numbers may depend on: the machine, and the versions of the libraries."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "machine": f"{platform.system()}, {platform.machine()}, {_processor()}, {cores} cores",
+        "Python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor() -> str:
+    """Return the name of the processor, as well as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown processor"
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+
+
+def _index(
+    report: Report,
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    problems: Mapping[str, Problem],
+) -> Iterator[str]:
+    made = sorted({(row["version"], row["code"]) for row in report.records})
+    seeds = sorted({row["seed"] for row in report.records})
+    versions = ", ".join(f"{version} (code {code})" for version, code in made)
+    yield from [_TITLE, ""]
+    yield (
+        f"{len(report.records)} trainings of qc-gym {versions}, seeds {', '.join(map(str, seeds))}, each "
+        "scored exactly. Written by `make results`; how an agent of your own is compared with these is in "
+        "[Your agent on the leaderboard](../guides/leaderboard.md)."
+    )
+    yield ""
+    algorithms = [row["policy"] for row in overall(report.rows) if row["runs"]]
+    rows = {
+        title: _glance(tables[title], problem, algorithms) for title, problem in problems.items()
+    }
+    telling = [row for title, row in rows.items() if not _is_check(tables[title])]
+    checks = [row for title, row in rows.items() if _is_check(tables[title])]
+    if telling:
+        yield from ["## Problems that tell agents apart", ""]
+        yield (
+            f"Normalised scores, means over seeds: 1 is the optimum, 0 random play. On none of these a "
+            f"reference policy, which needs no training, reaches {SEPARATES}."
+        )
+        yield from ["", _table(telling), ""]
+    if checks:
+        yield from ["## Checks", ""]
+        yield (
+            "A reference policy is as good as optimal here: an agent that falls short has not learnt what "
+            "a rule of thumb knows."
+        )
+        yield from ["", _table(checks), ""]
+    yield from ["## Over all problems", "", _table(_untimed(overall(report.rows))), ""]
+    yield from ["![interquartile means](intervals.png)", "", "![profiles](profiles.png)", ""]
+    for title, table in report.tables.items():
+        if title not in tables and title != "Over all problems":
+            yield from [f"## {title}", "", _table(_untimed(table)), ""]
+    if report.left_out:
+        yield from ["## Left out", ""]
+        yield from (f"- {markdown_text(reason)}" for reason in report.left_out.values())
+        yield ""
+    yield from ["## Made with", "", _table([{"what": k, "which": v} for k, v in machine().items()])]
+    yield from ["", "```{toctree}", ":hidden:", "", "speed"]
+    yield from map(picture_stem, problems.values())
+    yield "```"
+
+
+def _glance(
+    table: Sequence[Mapping[str, Any]], problem: Problem, algorithms: Sequence[str]
+) -> dict[str, Any]:
+    """Return a problem in one row: the best reference policy, and each algorithm's mean score."""
+    scores = {row["policy"]: row["normalised"] for row in table if row["seeds"]}
+    references = [row for row in table if not row["seeds"] and row["policy"] != "optimum"]
+    best = max(references, key=lambda row: row["normalised"], default=_NO_SCORE)
+    return {
+        "problem": problem,
+        "best reference": best["policy"],
+        "its score": _score(best["normalised"]),
+        **{name: _score(scores.get(name)) for name in algorithms},
+    }
+
+
+def _is_check(table: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a reference policy is as good as optimal."""
+    references = (row for row in table if not row["seeds"] and row["policy"] != "optimum")
+    return any(row["normalised"] >= SEPARATES for row in references)
+
+
+def _problem_page(
+    title: str, problem: Problem, report: Report, table: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    rows = [row for row in report.rows if _problem(row) == problem]
+    trained = sorted(
+        (row for row in rows if row["seed"] is not None), key=lambda row: row["policy"]
+    )
+    by_seed = [
+        {"policy": policy, **{f"seed {row['seed']}": _score(row["normalised"]) for row in members}}
+        for policy, members in groupby(trained, key=lambda row: row["policy"])
+    ]
+    columns = list(dict.fromkeys(name for row in by_seed for name in row))
+    runs = {row["run"] for row in trained}
+    records = [record for record in report.records if record["run"] in runs]
+    settings = [
+        {
+            name: row[name]
+            for name in ("algorithm", "total_timesteps", "num_envs", "hyperparameters")
+        }
+        for row in configurations(records)
+    ]
+    return [
+        f"# {markdown_text(title)}",
+        "",
+        _table(_untimed(table)),
+        "",
+        "## By seed",
+        "",
+        "Normalised scores.",
+        "",
+        _table([{name: row.get(name, "–") for name in columns} for row in by_seed]),
+        "",
+        "## Settings",
+        "",
+        _table(settings),
+        "",
+    ]
+
+
+def _speed(report: Report) -> Iterator[str]:
+    yield from ["# Seconds of training", ""]
+    yield (
+        f"Of one training, median over seeds, and until the score stayed at {TARGET} or above, without the "
+        "scoring. Trainings ran side by side: what is compared is what stands here together."
+    )
+    yield ""
+    timed = sorted(
+        (row for row in report.rows if row["seed"] is not None),
+        key=lambda row: (_problem(row), row["policy"]),
+    )
+    table = []
+    for (problem, policy), members in groupby(
+        timed, key=lambda row: (_problem(row), row["policy"])
+    ):
+        of = list(members)
+        arrived = [one["seconds_to_target"] for one in of if one["seconds_to_target"] is not None]
+        table.append(
+            {
+                "problem": problem,
+                "algorithm": policy,
+                "seconds": _median(one["seconds"] for one in of),
+                f"seconds to {TARGET}": _median(arrived),
+                "arrived": f"{len(arrived)} of {len(of)}",
+            }
+        )
+    yield _table(table)
+
+
+def _median(values: Iterable[float]) -> float | None:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 2] if ordered else None
+
+
+def _untimed(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: cell for name, cell in row.items() if name not in _TIMES} for row in table]
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows in Markdown with rounded numbers; a problem leads to its page."""
+    if not rows:
+        return "None."
+    return format_markdown(rows, _cell)
+
+
+def _cell(value: Any, name: str) -> str:
+    if name == "problem":
+        return f"[{markdown_text(problem_title(value))}]({picture_stem(value)}.md)"
+    return markdown_text(format_rounded(value, name))
+
+
+def _score(value: float | None) -> str:
+    return format_rounded(value, "normalised")
+
+
+def _problem(row: Mapping[str, Any]) -> Problem:
+    return row["env_id"], row["scenario"], row["observation"]
