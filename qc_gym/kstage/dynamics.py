@@ -18,12 +18,17 @@ OUTCOME_SIZE = 1
 UNDECIDED = -1
 
 
+def room_for(choices: int) -> int:
+    """Return how many places a layout has for so many choices: few layouts are to be compiled for."""
+    return max(8, 2 ** (choices - 1).bit_length())
+
+
 @cache
 def scenario_dtype(max_stages: int) -> np.dtype[np.void]:
     """Return the layout of the parameters of a plant of at most ``max_stages`` stages."""
-    return np.dtype(
-        [("cost", np.float64, (max_stages + 1,))], align=True
-    )  # per item used, of each K
+    room = room_for(max_stages + 1)
+    # Per item used, of each K; infinite beyond the last.
+    return np.dtype([("cost", np.float64, (room,))], align=True)
 
 
 SCENARIO = scenario_dtype(NUM_ACTIONS - 1)

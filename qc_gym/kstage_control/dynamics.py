@@ -12,18 +12,19 @@ from numba import njit
 
 from qc_gym.core.kernel import bind
 from qc_gym.core.noise import uniform
+from qc_gym.kstage.dynamics import room_for
 
 
 @cache
 def scenario_dtype(levels: int, max_stages: int) -> np.dtype[np.void]:
     """Return the layout of the parameters of so many levels and at most ``max_stages`` stages."""
+    levels, choices = room_for(levels), room_for(max_stages + 1)
     return np.dtype(
         [
-            (
-                "cost",
-                np.float64,
-                (levels, max_stages + 1),
-            ),  # per item used, of each K at each level
+            ("levels", np.int64),
+            ("choices", np.int64),
+            # Per item used, of each K at each level; infinite beyond the last of either.
+            ("cost", np.float64, (levels, choices)),
             ("cumulated", np.float64, (levels, levels)),  # P(the next level is at most this one)
             ("changeover_cost", np.float64),
             ("days", np.int64),
@@ -88,7 +89,7 @@ def observe_belief(scenario, state, out):
         out[i] = 0.0
     out[0] = state.day / scenario.days
     out[1 + state.level] = 1.0
-    out[1 + scenario.cumulated.shape[0] + state.stages] = 1.0
+    out[1 + scenario.levels + state.stages] = 1.0
 
 
 @njit(error_model="numpy", inline="always")
@@ -113,8 +114,7 @@ def identify(scenario, state, outcome):
 
     It is the same with outcome observations: what the agent did yesterday, it may remember.
     """
-    levels, choices = scenario.cost.shape
-    return (state.day * levels + state.level) * choices + state.stages
+    return (state.day * scenario.levels + state.level) * scenario.choices + state.stages
 
 
 KERNEL = bind(globals())

@@ -174,13 +174,17 @@ class KStageControlScenario(PlantScenario):
 
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
-        record = np.zeros(1, scenario_dtype(len(self.levels), self.max_stages))
-        record["cost"] = self.level_costs
+        levels, choices = len(self.levels), self.max_stages + 1
+        record = np.zeros(1, scenario_dtype(levels, self.max_stages))
+        record["levels"], record["choices"] = levels, choices
+        record["cost"] = np.inf
+        record["cost"][0, :levels, :choices] = self.level_costs
         matrix = self.transition_matrix
         cumulated = matrix.cumsum(axis=1)
         # No rounding may lead to a level that has no probability.
         later = matrix[:, ::-1].cumsum(axis=1)[:, ::-1] - matrix
-        record["cumulated"] = np.where(later > 0.0, cumulated, 1.0)
+        record["cumulated"] = 1.0
+        record["cumulated"][0, :levels, :levels] = np.where(later > 0.0, cumulated, 1.0)
         for name in ("changeover_cost", "days", "initial_level", "initial_stages"):
             record[name] = getattr(self, name)
         return record

@@ -29,9 +29,17 @@ def test_presets_are_valid_and_survive_json(name: str) -> None:
     assert hash(again) == hash(scenario)
     assert pickle.loads(pickle.dumps(scenario)) == scenario
     assert again.record().tobytes() == scenario.record().tobytes()
-    assert scenario.record()["cost"].shape == (1, scenario.max_stages + 1)
+    assert np.isfinite(scenario.record()["cost"]).sum() == scenario.max_stages + 1
     assert scenario.kernel.num_actions == scenario.max_stages + 1
     assert pickle.loads(pickle.dumps(scenario.kernel)) == scenario.kernel
+
+
+def test_plants_of_several_sizes_share_the_compiled_loops() -> None:
+    plant = PRESETS["blu-2010"]
+    layouts = [
+        parse({**plant, "max_stages": stages}).kernel.scenario_dtype for stages in range(101)
+    ]
+    assert len(set(layouts)) == 5
 
 
 def test_the_default_is_the_papers_case() -> None:

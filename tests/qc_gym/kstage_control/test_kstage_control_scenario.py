@@ -46,7 +46,7 @@ def test_no_rounding_leads_to_a_level_without_probability() -> None:
     fields = {**BLU, "levels": [0.01, 0.02, 0.03, 0.04], "transition": [row, row, row, row]}
     cumulated = parse(fields).record()["cumulated"][0]
     assert (cumulated[:, 2:] == 1.0).all()
-    np.testing.assert_allclose(cumulated[:, :2], [[third, 2 * third]] * 4, rtol=1e-15)
+    np.testing.assert_allclose(cumulated[:4, :2], [[third, 2 * third]] * 4, rtol=1e-15)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
