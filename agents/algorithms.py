@@ -122,7 +122,7 @@ class Algorithm:
             "buffer_size": lambda value: min(value, steps),
             "learning_starts": lambda value: max(1, int(value * share)),
             "target_update_interval": lambda value: max(1, int(value * share)),
-            "ent_coef": lambda value: max(value, min(_MOST_ENTROPY, value * share ** (-2 / 3))),
+            "ent_coef": lambda value: _more_entropy(value, share),
             "n_epochs": lambda value: value * epochs,
             "clip_range": lambda value: value / math.sqrt(epochs),
             "learning_rate": lambda ends: {
@@ -159,20 +159,37 @@ class Algorithm:
             )
 
 
+def _more_entropy(value: float | Mapping[str, float], share: float) -> Any:
+    """Return the entropy coefficient of a share of the steps that it is made for."""
+    if isinstance(value, Mapping):
+        return {**value, "initial": _more_entropy(value["initial"], share)}
+    return max(value, min(_MOST_ENTROPY, value * share ** (-2 / 3)))
+
+
 def arguments(hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return hyperparameters as the constructors take them.
 
     ``learning_rate`` and ``clip_range`` may be ``{initial, final}``: a schedule linear in the
-    steps taken, which stays at ``final`` after the last of them.
+    steps taken, which stays at ``final`` after the last of them. So may ``ent_coef``, of which the
+    constructors take the first; :class:`agents.callbacks.EntropySchedule` sees to the rest.
     """
     prepared = copy.deepcopy(dict(hyperparameters))  # A2C and QRDQN write into policy_kwargs
     for name in ("learning_rate", "clip_range"):
         if isinstance(prepared.get(name), Mapping):
-            prepared[name] = _linear(name, prepared[name])
+            prepared[name] = linear(name, prepared[name])
+    if isinstance(prepared.get("ent_coef"), Mapping):
+        prepared["ent_coef"] = linear("ent_coef", prepared["ent_coef"])(1.0)
     return prepared
 
 
-def _linear(name: str, ends: Mapping[str, float]) -> Callable[[float], float]:
+def linear(name: str, ends: Mapping[str, float]) -> Callable[[float], float]:
+    """Return a schedule of what remains of a training, from 1 to 0.
+
+    Raises
+    ------
+    ValueError
+        It is not ``{initial, final}``.
+    """
     if set(ends) != {"initial", "final"} or not all(
         isinstance(end, int | float) for end in ends.values()
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
@@ -119,6 +120,30 @@ class ExactRegret(BaseCallback):
             episodes=self.episodes,
         )
         return mean_score(scores)
+
+
+class EntropySchedule(BaseCallback):
+    """Changes the entropy coefficient from update to update, which stable-baselines3 takes as a number.
+
+    Entropy keeps what is rarely tried alive while the agent learns, and it makes what follows look worse
+    than it is, as the agent goes on at random: little of it is wanted at the end.
+
+    Parameters
+    ----------
+    schedule
+        The coefficient as a function of what remains of the training, from 1 to 0.
+    """
+
+    def __init__(self, schedule: Callable[[float], float]) -> None:
+        super().__init__()
+        self.schedule = schedule
+
+    def _on_rollout_end(self) -> None:
+        model: Any = self.model
+        model.ent_coef = self.schedule(1.0 - model.num_timesteps / model._total_timesteps)
+
+    def _on_step(self) -> bool:
+        return True
 
 
 def curve_csv(rows: list[dict[str, float]]) -> str:

@@ -12,11 +12,12 @@ import gymnasium as gym
 import numpy as np
 import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, ConvertCallback
 from stable_baselines3.common.logger import Logger
 
 import qc_gym
-from agents.algorithms import arguments, find_algorithm
-from agents.callbacks import ExactRegret
+from agents.algorithms import arguments, find_algorithm, linear
+from agents.callbacks import EntropySchedule, ExactRegret
 from agents.checkpoint import Checkpoints, restore
 from agents.vec_env import SB3VecEnv
 from qc_gym.core.errors import close_names
@@ -108,17 +109,26 @@ def train(
         if tensorboard_log is None:
             model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
         done = 0
+        callbacks = list(callback) if isinstance(callback, list | tuple) else [callback]
+        callbacks = [
+            one if isinstance(one, BaseCallback) else ConvertCallback(one)
+            for one in callbacks
+            if one is not None
+        ]
+        if isinstance(resolved.get("ent_coef"), Mapping):
+            callbacks.append(EntropySchedule(linear("ent_coef", resolved["ent_coef"])))
         if checkpoint is not None:
-            callback = list(callback) if isinstance(callback, list | tuple) else [callback]
-            curve = next((one for one in callback if isinstance(one, ExactRegret)), None)
+            curve = next((one for one in callbacks if isinstance(one, ExactRegret)), None)
             if curve is None:
                 raise ValueError(
                     "checkpoint: goes with an ExactRegret among the callbacks, which says when"
                 )
             if restore(Path(checkpoint), model, curve):
                 done = model.num_timesteps
-            callback.append(Checkpoints(Path(checkpoint), curve, replay))
-        return model.learn(total_timesteps - done, callback=callback, reset_num_timesteps=done == 0)
+            callbacks.append(Checkpoints(Path(checkpoint), curve, replay))
+        return model.learn(
+            total_timesteps - done, callback=callbacks, reset_num_timesteps=done == 0
+        )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import inspect
 import itertools
 import re
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -183,7 +184,7 @@ def test_clip_range_may_be_a_schedule_too() -> None:
         {"initial": "fast", "final": 0.0},
     ],
 )
-@pytest.mark.parametrize("name", ["learning_rate", "clip_range"])
+@pytest.mark.parametrize("name", ["learning_rate", "clip_range", "ent_coef"])
 def test_incomplete_schedules_are_refused(name: str, schedule: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=rf"{name} = .*initial, final"):
         arguments({name: schedule})
@@ -249,6 +250,8 @@ REFUSED: list[tuple[str, str, Any, str]] = [
     ("ppo", "learning_rate", float("inf"), "greater than 0"),
     ("ppo", "learning_rate", {"initial": -1.0, "final": 0.0}, "at least 0"),
     ("ppo", "clip_range", "wide", "greater than 0, or {initial, final}"),
+    ("ppo", "ent_coef", -0.1, "at least 0, or {initial, final}"),
+    ("ppo", "ent_coef", {"initial": 0.1}, "at least 0, or {initial, final}"),
     ("ppo", "target_kl", 0.0, "greater than 0"),
     ("ppo", "normalize_advantage", 1, "valid boolean"),
     ("a2c", "max_grad_norm", 0, "greater than 0"),
@@ -391,6 +394,17 @@ def test_what_is_given_is_not_scaled(name: str) -> None:
         assert all(kept[2][other] == scaled[other] for other in others)
     if "batch_size" in entry.defaults:
         assert settled(name, None, 8)[2]["batch_size"] < entry.defaults["batch_size"]
+
+
+def test_the_start_of_an_entropy_schedule_grows_where_it_is_a_default() -> None:
+    schedule = {"initial": 0.01, "final": 0.001}
+    entry = replace(
+        ALGORITHMS["ppo"], defaults={**ALGORITHMS["ppo"].defaults, "ent_coef": schedule}
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = entry.settle(entry.total_timesteps // 8)[2]["ent_coef"]
+    assert found == {"initial": pytest.approx(0.04), "final": 0.001}
 
 
 def test_a_small_budget_says_what_to_expect() -> None:

@@ -29,7 +29,7 @@ _REPLAY = {
 }
 TINY: dict[str, dict[str, Any]] = {
     "ppo": _ROLLOUTS,
-    "a2c": {"n_steps": 4},
+    "a2c": {"n_steps": 4, "ent_coef": {"initial": 0.5, "final": 0.0}},
     "dqn": _REPLAY,
     "qrdqn": {**_REPLAY, "policy_kwargs": {"net_arch": [16], "n_quantiles": 8}},
     "maskable_ppo": _ROLLOUTS,

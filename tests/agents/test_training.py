@@ -11,6 +11,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import agents.callbacks
@@ -72,6 +73,42 @@ def train_tiny(scenario: Any = SCENARIO, **kwargs: Any) -> BaseAlgorithm:
 def same_weights(one: BaseAlgorithm, other: BaseAlgorithm) -> bool:
     left, right = one.policy.state_dict(), other.policy.state_dict()
     return all(torch.equal(left[key], right[key]) for key in left)
+
+
+class _Entropies(BaseCallback):
+    """The coefficient before each roll-out, which is that of the update before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[float] = []
+
+    def _on_rollout_start(self) -> None:
+        self.seen.append(self.model.ent_coef)  # type: ignore[attr-defined]
+
+    def _on_step(self) -> bool:
+        return True
+
+
+def test_entropy_follows_its_schedule() -> None:
+    entropies = _Entropies()
+    schedule = {**TINY, "ent_coef": {"initial": 0.5, "final": 0.1}}
+    model = train_tiny(hyperparameters=schedule, callback=entropies)  # 5 roll-outs of 64 steps
+    assert entropies.seen == pytest.approx([0.5, 0.42, 0.34, 0.26, 0.18])
+    assert model.ent_coef == pytest.approx(0.1)  # type: ignore[attr-defined]
+    longer = train_tiny(hyperparameters=schedule, total_timesteps=300)  # the last goes beyond
+    assert longer.ent_coef == 0.1  # type: ignore[attr-defined]
+    assert not same_weights(model, train_tiny(hyperparameters={**TINY, "ent_coef": 0.5}))
+
+
+def test_callbacks_may_be_functions() -> None:
+    seen: list[int] = []
+
+    def note(local: dict[str, Any], _: dict[str, Any]) -> bool:
+        seen.append(local["self"].num_timesteps)
+        return True
+
+    train_tiny(callback=note)
+    assert seen == list(range(4, 321, 4))
 
 
 def test_curve_has_a_row_every_so_many_steps(trained: Trained) -> None:
