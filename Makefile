@@ -14,7 +14,7 @@ smoke: $(VENV)/installed
 	$(BIN)/qc-gym bench configs/smoke.yaml
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 interop: $(VENV)/interop
 	$(BIN)/python -m pytest tests/interop/libraries.py
