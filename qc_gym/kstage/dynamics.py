@@ -27,7 +27,7 @@ def room_for(choices: int) -> int:
 def scenario_dtype(max_stages: int) -> np.dtype[np.void]:
     """Return the layout of the parameters of a plant of at most ``max_stages`` stages."""
     room = room_for(max_stages + 1)
-    # Per item used, of each K; infinite beyond the last.
+    # Per item used, of each K; beyond the last, that of the last.
     return np.dtype([("cost", np.float64, (room,))], align=True)
 
 

@@ -220,6 +220,6 @@ class KStageScenario(PlantScenario):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, scenario_dtype(self.max_stages))
-        record["cost"] = np.inf
-        record["cost"][0, : self.max_stages + 1] = self.costs(self.fraction_defective)
+        costs = self.costs(self.fraction_defective)
+        record["cost"] = np.pad(costs, (0, record["cost"].size - len(costs)), "edge")
         return record

@@ -23,7 +23,7 @@ def scenario_dtype(levels: int, max_stages: int) -> np.dtype[np.void]:
         [
             ("levels", np.int64),
             ("choices", np.int64),
-            # Per item used, of each K at each level; infinite beyond the last of either.
+            # Per item used, of each K at each level; beyond the last of either, that of the last.
             ("cost", np.float64, (levels, choices)),
             ("cumulated", np.float64, (levels, levels)),  # P(the next level is at most this one)
             ("changeover_cost", np.float64),

@@ -177,8 +177,11 @@ class KStageControlScenario(PlantScenario):
         levels, choices = len(self.levels), self.max_stages + 1
         record = np.zeros(1, scenario_dtype(levels, self.max_stages))
         record["levels"], record["choices"] = levels, choices
-        record["cost"] = np.inf
-        record["cost"][0, :levels, :choices] = self.level_costs
+        more_levels, more_choices = (
+            room - taken
+            for room, taken in zip(record["cost"].shape[1:], (levels, choices), strict=True)
+        )
+        record["cost"] = np.pad(self.level_costs, ((0, more_levels), (0, more_choices)), "edge")
         matrix = self.transition_matrix
         cumulated = matrix.cumsum(axis=1)
         # No rounding may lead to a level that has no probability.

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -232,9 +233,9 @@ def test_commands_fit_the_terminal(
 SOLVE = ("solve", "InspectOrStop-v0", "--scenario", "table-16", "--episodes", "200")
 
 
-@pytest.fixture(scope="module")
-def solved() -> int:
-    """How many lines that command prints where every symbol can be written."""
+@cache
+def whole_lines() -> int:
+    """Return how many lines that command prints where every symbol can be written."""
     return len(run(*SOLVE).stdout.splitlines())
 
 
@@ -247,10 +248,10 @@ def solved() -> int:
     ],
     ids=["cp1252", "ascii", "C"],
 )
-def test_symbols_that_an_encoding_lacks_are_spelled(encoding: dict[str, str], solved: int) -> None:
+def test_symbols_that_an_encoding_lacks_are_spelled(encoding: dict[str, str]) -> None:
     done = run(*SOLVE, **encoding)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert len(done.stdout.splitlines()) == solved
+    assert len(done.stdout.splitlines()) == whole_lines()
     assert b"simulated" in done.stdout
     assert b"?" not in done.stdout
     if "cp1252" not in encoding.values():

@@ -29,7 +29,11 @@ def test_presets_are_valid_and_survive_json(name: str) -> None:
     assert hash(again) == hash(scenario)
     assert pickle.loads(pickle.dumps(scenario)) == scenario
     assert again.record().tobytes() == scenario.record().tobytes()
-    assert np.isfinite(scenario.record()["cost"]).sum() == scenario.max_stages + 1
+    costs = scenario.record()["cost"][0]
+    assert np.array_equal(
+        costs[: scenario.max_stages + 1], scenario.costs(scenario.fraction_defective)
+    )
+    assert (costs[scenario.max_stages :] == costs[scenario.max_stages]).all()
     assert scenario.kernel.num_actions == scenario.max_stages + 1
     assert pickle.loads(pickle.dumps(scenario.kernel)) == scenario.kernel
 
