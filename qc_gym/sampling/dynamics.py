@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit
 
-from qc_gym.core.inspection import judged, log_passed
+from qc_gym.core.inspection import judged
 from qc_gym.core.kernel import bind
 from qc_gym.core.lattice import row_start
 from qc_gym.core.noise import beta_variate, binomial_variate, uniform
@@ -23,8 +23,8 @@ NUM_ACTIONS = 3
 BELIEF_SIZE = 4
 OUTCOME_SIZE = 3
 NO_RESULT, CONFORMING, DEFECTIVE = 0, 1, 2
-TABLE_SIZE = 512
-"""Counts for which a scenario carries tabulated posterior odds: an exponential saved per step."""
+MAX_FACTORS = 512
+"""Most counts for which factors of the posterior odds are tabulated: an exponential saved per step."""
 GUIDES = 1024
 """Where a search begins in the distribution of a finite lot's defectives: that many equal shares."""
 
@@ -54,10 +54,13 @@ SCENARIO = np.dtype(
         ("inspection_cost", np.float64),
         ("accept_bad_cost", np.float64),
         ("reject_good_cost", np.float64),
-        # Posterior odds of a bad lot = odds_defective[d] * odds_conforming[n - d], where that holds
-        # (infinite two-point lots) and cannot overflow; NaN elsewhere.
-        ("odds_defective", np.float64, TABLE_SIZE),
-        ("odds_conforming", np.float64, TABLE_SIZE),
+        # Infinite two-point lots: the logarithm of the posterior odds of a bad lot is the prior's, plus so
+        # much for each item judged defective and each judged conforming. The table then holds the factors
+        # that d, and n - d, of these make, each for so many counts; 0 for all other lots.
+        ("log_odds", np.float64),
+        ("log_defective", np.float64),
+        ("log_conforming", np.float64),
+        ("factors", np.int64),
     ],
     align=True,
 )
@@ -170,18 +173,20 @@ def observe_belief(scenario, table, state, out):
         out[2] = table[entry]
         out[3] = table[entry + np.uint64(1)]
         return
-    odds = np.nan
-    if state.n < TABLE_SIZE:
-        # Unsigned, as numba need not ask then whether an index counts from the end.
-        d, conforming = np.uint64(state.d), np.uint64(state.n - state.d)
-        odds = scenario.odds_defective[d] * scenario.odds_conforming[conforming]
-    if math.isnan(odds):
+    if scenario.factors == 0:
         out[2], out[3] = predict(scenario, state.n, state.d)
-    else:
-        prob_good = 1.0 / (1.0 + odds)
-        out[2] = 1.0 - prob_good
-        bad = scenario.judged_bad
-        out[3] = bad + prob_good * (scenario.judged_good - bad)
+        return
+    odds = np.nan
+    if len(table) > 0 and state.n < scenario.factors:
+        # Unsigned, as numba need not ask then whether an index counts from the end.
+        conforming = np.uint64(scenario.factors + state.n - state.d)
+        odds = table[np.uint64(state.d)] * table[conforming]
+    if math.isnan(odds):
+        odds = math.exp(log_odds_of_items(scenario, state.n, state.d))
+    prob_good = 1.0 / (1.0 + odds)
+    out[2] = 1.0 - prob_good
+    bad = scenario.judged_bad
+    out[3] = bad + prob_good * (scenario.judged_good - bad)
 
 
 @njit(error_model="numpy", inline="always")
@@ -236,21 +241,19 @@ def predict_result(scenario, n, d):
     return prob_bad, prob_good * good + prob_bad * bad
 
 
+@njit(error_model="numpy", inline="always")
+def log_odds_of_items(scenario, n, d):
+    """Return the logarithm of the posterior odds of a bad lot, of an infinite lot's independent items."""
+    return scenario.log_odds + d * scenario.log_defective + (n - d) * scenario.log_conforming
+
+
 @njit(error_model="numpy")
 def log_odds(scenario, n, d):
     """Return the logarithm of the posterior odds of a bad lot, two-point priors."""
+    if scenario.lot_size == 0:
+        return log_odds_of_items(scenario, n, d)
     prior = math.log(scenario.prob_bad) - math.log1p(-scenario.prob_bad)
     conforming = n - d
-    if scenario.lot_size == 0:
-        return (
-            prior
-            + d * math.log(scenario.judged_bad / scenario.judged_good)
-            + conforming
-            * (
-                log_passed(scenario.bad, scenario.false_alarm, scenario.miss)
-                - log_passed(scenario.good, scenario.false_alarm, scenario.miss)
-            )
-        )
     lot, good, bad = scenario.lot_size, scenario.good_defectives, scenario.bad_defectives
     if d > good:
         return np.inf

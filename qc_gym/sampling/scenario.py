@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -17,13 +18,11 @@ from qc_gym.core.lattice import row_start
 from qc_gym.core.record import Record
 from qc_gym.core.scenario import Scenario
 from qc_gym.core.table import Table
-from qc_gym.sampling.dynamics import KERNEL, SCENARIO, TABLE_SIZE
+from qc_gym.sampling.dynamics import KERNEL, MAX_FACTORS, SCENARIO
 from qc_gym.sampling.ranges import RANGES
 from qc_gym.sampling.tables import make_table
 
 Shape = Annotated[float, Field(gt=0, le=100_000)]
-MAX_LOG_ODDS = 340.0
-"""Half the range of float64 exponents: a product of two tabulated odds stays finite."""
 MAX_TABULATED = 2_000
 """Most items for which beliefs are tabulated; beyond that they are computed at each step."""
 MAX_DRAWN = 4_096
@@ -255,18 +254,23 @@ class SequentialSamplingScenario(Scenario):
             if self.lot_size is not None:
                 record["good_defectives"] = self.defectives(self.prior.good)
                 record["bad_defectives"] = self.defectives(self.prior.bad)
-        record["odds_defective"], record["odds_conforming"] = self._odds_tables()
         record["first_chance"] = self._first_chance()
-        is_product = self.lot_size is None and isinstance(self.prior, TwoPointPrior)
-        if not is_product and self.max_samples <= MAX_TABULATED:
+        if self.lot_size is None and isinstance(self.prior, TwoPointPrior):
+            good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
+            record["log_odds"] = math.log(prob_bad) - math.log1p(-prob_bad)
+            record["log_defective"] = math.log(self.judged(bad) / self.judged(good))
+            record["log_conforming"] = self.log_passed(bad) - self.log_passed(good)
+            record["factors"] = min(self.max_samples + 1, MAX_FACTORS)
+        elif self.max_samples <= MAX_TABULATED:
             record["tabulated"] = row_start(self.max_samples + 1)
         return record
 
     def table(self) -> Table:
         """Return the beliefs at every (n, d), and the distribution of a finite lot's defectives.
 
-        Its layout is that of the record's ``tabulated``. The last scenarios' are kept. Empty where
-        beliefs are products of tabulated odds; beyond ``MAX_TABULATED`` items they are left out.
+        Its layout is that of the record's ``tabulated``; where beliefs are products it holds their factors,
+        as many as ``factors`` says. The last scenarios' are kept. Beyond ``MAX_TABULATED`` items beliefs
+        are left out.
         """
         return _table_of(self)
 
@@ -279,28 +283,7 @@ class SequentialSamplingScenario(Scenario):
         chance = float(np.prod((prior.b + i) / (prior.a + prior.b + i)))
         return chance if chance > NEGLIGIBLE else 0.0
 
-    def _odds_tables(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the factors of the posterior odds that k items judged defective, conforming make.
-
-        Both (TABLE_SIZE,), the prior's odds in the first; NaN where the odds are not such a
-        product, or the product of two factors could overflow.
-        """
-        nothing = np.full(TABLE_SIZE, np.nan)
-        if not isinstance(self.prior, TwoPointPrior) or self.lot_size is not None:
-            return nothing, nothing
-        good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
-        k = np.arange(TABLE_SIZE)
-        ratio = self.judged(bad) / self.judged(good)
-        defective = np.log(prob_bad) - np.log1p(-prob_bad) + k * np.log(ratio)
-        conforming = k * (self.log_passed(bad) - self.log_passed(good))
-        return _tabulated(np.asarray(defective)), _tabulated(np.asarray(conforming))
-
 
 @lru_cache(maxsize=4)
 def _table_of(scenario: SequentialSamplingScenario) -> Table:
     return make_table(scenario.record()[0])
-
-
-def _tabulated(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
-    safe = np.abs(log_odds) < MAX_LOG_ODDS
-    return np.where(safe, np.exp(np.where(safe, log_odds, 0.0)), np.nan)

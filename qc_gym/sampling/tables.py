@@ -19,9 +19,14 @@ from qc_gym.sampling.judgements import (
     read_row,
 )
 
+MAX_LOG_ODDS = 340.0
+"""Half the range of float64 exponents: a product of two tabulated factors of odds stays finite."""
+
 
 def make_table(scenario: np.void) -> Table:
-    """Return the table of a scenario's record, laid out as its field ``tabulated`` says."""
+    """Return the table of a scenario's record, laid out as its fields ``tabulated`` and ``factors`` say."""
+    if scenario["factors"] > 0:
+        return as_table(_factors(scenario))
     beliefs, lots = 2 * int(scenario["tabulated"]), 0
     if scenario["first_chance"] > 0.0:
         lots = int(scenario["lot_size"]) + 1 + GUIDES
@@ -35,6 +40,19 @@ def make_table(scenario: np.void) -> Table:
         if scenario["false_alarm"] > 0.0 or scenario["miss"] > 0.0:
             _judge(scenario, table[:beliefs])
     return as_table(table)
+
+
+def _factors(scenario: np.void) -> NDArray[np.float64]:
+    """Return the factors of the posterior odds that k items judged defective make, and k judged conforming.
+
+    (2 · factors,), the prior's odds in the first; NaN where the product of two could overflow.
+    """
+    k = np.arange(scenario["factors"])
+    logarithms = np.concatenate(
+        [scenario["log_odds"] + k * scenario["log_defective"], k * scenario["log_conforming"]]
+    )
+    safe = np.abs(logarithms) < MAX_LOG_ODDS
+    return np.where(safe, np.exp(np.where(safe, logarithms, 0.0)), np.nan)
 
 
 def _judge(scenario: np.void, beliefs: NDArray[np.float64]) -> None:

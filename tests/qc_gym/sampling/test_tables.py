@@ -15,7 +15,7 @@ import baselines
 from baselines.sampling.posterior import posterior
 from qc_gym.core.noise import streams
 from qc_gym.core.table import MAX_NUMBERS, NO_TABLE, as_table, stacked
-from qc_gym.sampling.dynamics import GUIDES, KERNEL, STATE
+from qc_gym.sampling.dynamics import GUIDES, KERNEL, MAX_FACTORS, STATE
 from qc_gym.sampling.scenario import MAX_DRAWN, MAX_TABULATED, SequentialSamplingScenario
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -63,9 +63,23 @@ def test_beliefs_of_a_two_point_lot_are_those_of_the_model(errors: dict[str, Any
     )
 
 
-def test_two_rates_of_independent_items_need_no_table() -> None:
-    assert parse("aql10-rql20").table() is NO_TABLE
-    assert parse("tired-eyes").table() is NO_TABLE
+@pytest.mark.parametrize("most", [3, 400, 1500])
+@pytest.mark.parametrize("name", ["aql10-rql20", "tired-eyes"])
+def test_two_rates_of_independent_items_need_factors_only(name: str, most: int) -> None:
+    scenario = parse({**PRESETS[name], "max_samples": most})
+    count = min(most + 1, MAX_FACTORS)
+    assert scenario.table().shape == (1, 2 * count)
+    known = posterior(scenario)
+    n, d = np.tril_indices(most + 1)
+    states = np.zeros(len(n), STATE)
+    states["n"], states["d"] = n, d
+    told = []
+    for table in (scenario.table(), NO_TABLE):
+        seen, _, _ = scenario.kernel.describe(scenario.record(), states, "belief", table)
+        np.testing.assert_allclose(seen[:, 2], known.prob_bad, rtol=1e-6, atol=1e-11)
+        np.testing.assert_allclose(seen[:, 3], known.prob_defective, rtol=1e-6)
+        told.append(seen)
+    np.testing.assert_allclose(told[0], told[1], rtol=2e-7, atol=1e-15)
 
 
 def test_beyond_the_stated_sizes_there_is_none() -> None:
