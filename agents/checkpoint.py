@@ -27,8 +27,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.callbacks import ExactRegret
-from agents.files import MAX_TEXT, read_bounded, write_whole
+from agents.files import MAX_TEXT, write_whole
 from agents.vec_env import SB3VecEnv
+from qc_gym.core.files import read_bounded
 
 Arrays = dict[str, NDArray[Any]]
 _COUNTS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
