@@ -1,6 +1,6 @@
 """What users and files of others hand over, mutated at random: it is used, or refused by name.
 
-``python tests/mutated_inputs.py 4000`` tries so many of each kind, fewer of those that take long, from
+``python tests/mutated_inputs.py 4400`` tries so many of each kind, fewer of those that take long, from
 a fresh seed that it prints.
 """
 
@@ -277,11 +277,11 @@ def _scenarios(rng: random.Random) -> bool:
 
 
 KINDS: dict[str, Callable[[random.Random], bool]] = {
-    "scenarios and their files": _scenarios,
     "actions": _actions,
     "seeds": _seeds,
     "options of a reset": _reset_options,
     "options of a vector": _vector_options,
+    "scenarios and their files": _scenarios,
     "experiments": _experiments,
     "folders of runs": _runs,
     "policies": _policies,
@@ -289,7 +289,14 @@ KINDS: dict[str, Callable[[random.Random], bool]] = {
     "kept optima": _optima,
 }
 """What is mutated; each function says whether it was refused."""
-SHARES = {"experiments": 0.3, "policies": 0.3, "folders of runs": 0.1, "checkpoints": 0.1}
+SHARES = {
+    "scenarios and their files": 0.25,
+    "experiments": 0.1,
+    "folders of runs": 0.05,
+    "policies": 0.1,
+    "checkpoints": 0.05,
+    "kept optima": 0.2,
+}
 """How many are tried of what takes long, for one of the others."""
 
 
