@@ -191,6 +191,10 @@ def test_numbers_too_large_to_be_shown_are_named() -> None:
         env.reset(options=10**5000)
     with pytest.raises(ValueError, match="the option a int too large to be shown is unknown"):
         env.reset(options={10**5000: 1})
+    vector = make_vec()
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match=r"\['reset_mask'\] = a int too large to be shown"):
+        vector.reset(options={"reset_mask": 10**5000})
 
 
 def test_render_mode() -> None:
