@@ -6,7 +6,8 @@ Mutants are drawn over what computes: worlds, solvers, scoring. Each is tried in
 the tests that run its line (any line of its module or of those that import it, where numba compiles),
 the quick ones first and for so many seconds. Compiled code is compiled again, that of
 the modules too that import a mutant: numba's cache, which knows a function by its own file, would
-play what was there before. A test that kills must pass without mutants. What is known is not tried again.
+play what was there before. A test that kills must pass without mutants. What is known is not tried
+again: after a change of the code, begin with an empty folder.
 """
 
 import argparse
@@ -166,10 +167,15 @@ def main() -> None:
     options = parser.parse_args()
     work, tests = options.work.resolve(), Tests()
     tree = work / "tree"
-    if not tree.exists():
-        ignored = shutil.ignore_patterns(".*", "build", "results", "__pycache__", "*.egg-info")
-        shutil.copytree(ROOT, tree, ignore=ignored)
-    (work / "cache").mkdir(exist_ok=True)
+    shutil.rmtree(tree, ignore_errors=True)  # a run that was broken off leaves a mutant in it
+    ignored = shutil.ignore_patterns(".*", "build", "results", "__pycache__", "*.egg-info")
+    shutil.copytree(ROOT, tree, ignore=ignored)
+    if not (work / "cache").exists():  # what no mutant changes is compiled once
+        (work / "cache").mkdir()
+        print(
+            "without mutants:",
+            *attempt(tree, work / "cache", ["tests/qc_gym", "tests/baselines"], 3600.0),
+        )
     patterns = [f"core/{name}.py" for name in CORE] + [f"*/{name}.py" for name in FAMILY]
     found = {
         path
