@@ -235,8 +235,9 @@ def _broken(rng: random.Random, kind: str, *suffixes: str) -> dict[str, bytes]:
 
 
 def _runs(rng: random.Random) -> bool:
-    with _folder(_broken(rng, "run", ".json", ".csv", ".safetensors")) as folder:
-        run = next(path.parent for path in folder.rglob("curve.csv"))
+    files = _broken(rng, "run", ".json", ".csv", ".safetensors")
+    with _folder(files) as folder:
+        run = folder / Path(next(iter(files))).parts[0]
         before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         results, left_out = read_results([run])
         assert len(results) + len(left_out) == 1
@@ -249,7 +250,7 @@ def _runs(rng: random.Random) -> bool:
 def _policies(rng: random.Random) -> bool:
     files = _broken(rng, "run", "policy.json", ".safetensors")
     with _folder(files) as folder:
-        run = next(path.parent for path in folder.rglob("curve.csv"))
+        run = folder / Path(next(iter(files))).parts[0]
         with _refusal("policy.json", "policy.safetensors") as refused:
             policy, _ = load_policy(run)
             policy.predict(np.zeros((2, *policy.observation_space.shape), np.float32))
