@@ -4,8 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 CONFIG ?= configs/quick.yaml
 MINUTES ?= 20
+SAMPLE ?= 300
+SEED ?= 0
 
-.PHONY: bench smoke test cluster interop fuzz docs lint format clean
+.PHONY: bench smoke test cluster interop fuzz coverage mutate docs lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
@@ -26,6 +28,19 @@ cluster: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
+
+	$(BIN)/python tests/mutated_inputs.py 4400
+
+# Which lines run, in which tests, and how long each test takes: half an hour and more.
+coverage: $(VENV)/installed
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(BIN)/python -m coverage run -m pytest --junitxml=build/coverage/tests.xml
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# What of that fails when the code is changed: hours. It goes on where it was broken off.
+mutate: $(VENV)/installed
+	$(BIN)/python tests/mutation.py --sample $(SAMPLE) --seed $(SEED)
 
 docs: $(VENV)/docs
 	$(BIN)/python -m sphinx -q -W --keep-going docs build/docs

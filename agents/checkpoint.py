@@ -27,8 +27,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 
 from agents.callbacks import ExactRegret
-from agents.files import MAX_TEXT, read_bounded, write_whole
+from agents.files import MAX_TEXT, write_whole
 from agents.vec_env import SB3VecEnv
+from qc_gym.core.files import read_bounded
 
 Arrays = dict[str, NDArray[Any]]
 _COUNTS = ("num_timesteps", "_episode_num", "_n_updates", "_n_calls", "exploration_rate")
@@ -92,7 +93,7 @@ def restore(path: Path, model: BaseAlgorithm, curve: ExactRegret) -> bool:
     try:
         arrays = _unpacked(read_bounded(path, _most_bytes(model)))
         told = json.loads(arrays.pop("json").tobytes())
-    except (OSError, LookupError, ValueError, zipfile.BadZipFile, EOFError, RecursionError):
+    except (OSError, LookupError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError):
         return False
     try:
         _restore(model, curve, arrays, told)
@@ -137,15 +138,18 @@ def _unpacked(content: bytes) -> Arrays:
 
     Raises
     ------
-    ValueError, zipfile.BadZipFile
-        It is none, or claims more than it holds: as compressed or repeated parts, or in the shape of an
-        array, for which numpy takes the memory before it reads.
+    ValueError, zipfile.BadZipFile, RuntimeError
+        It is none, of a version or with a password that is not expected, or claims more than it holds:
+        as compressed or repeated parts, or in the shape of an array, for which numpy takes the memory
+        before it reads.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         if sum(member.file_size for member in members) > len(content):
             raise ValueError("its parts are larger than it is")
         for member in members:
+            if member.compress_type != zipfile.ZIP_STORED:
+                raise ValueError("its parts are compressed")
             with archive.open(member) as part:
                 _check_claim(part, member.file_size)
     with np.load(io.BytesIO(content), allow_pickle=False) as file:

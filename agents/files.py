@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from qc_gym.core.files import read_bounded
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -42,34 +44,13 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def read_bounded(path: str | Path, most: int) -> bytes:
-    """Return what a file holds.
-
-    Raises
-    ------
-    OSError
-        It cannot be read.
-    ValueError
-        It holds more than ``most`` bytes, of which no more are read; or it is a pipe or a device, which
-        may never end.
-    """
-    path = Path(path)
-    if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: is no file")
-    with path.open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"{path}: is larger than {most:,} bytes")
-    return content
-
-
 def read_json(path: str | Path) -> Any:
     """Return what a JSON file of at most ``MAX_TEXT`` bytes holds.
 
     Raises
     ------
     OSError, ValueError
-        As :func:`read_bounded`; or it is not JSON, or nested too deep.
+        As :func:`qc_gym.core.files.read_bounded`; or it is not JSON, or nested too deep.
     """
     try:
         return json.loads(_text(path))
@@ -83,7 +64,7 @@ def read_csv(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises
     ------
     OSError, ValueError
-        As :func:`read_bounded`; or it is not CSV.
+        As :func:`qc_gym.core.files.read_bounded`; or it is not CSV.
     """
     try:
         yield from csv.DictReader(io.StringIO(_text(path), newline=""))

@@ -18,9 +18,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 
 from agents.algorithms import find_algorithm
-from agents.files import read_bounded, read_json, write_whole
+from agents.files import read_json, write_whole
 from qc_gym.core.env import QCEnv, observation_space
 from qc_gym.core.errors import ScenarioError
+from qc_gym.core.files import read_bounded
 from qc_gym.core.policy import feature_lens
 from qc_gym.core.ranges import ScenarioRange
 

@@ -18,7 +18,7 @@ import baselines
 from agents.callbacks import ExactRegret, curve_csv
 from agents.engines import ONE_PROCESS, Engine, tell_end
 from agents.experiment import Run, code_version, make_env
-from agents.files import MAX_TEXT, read_bounded, read_json, sha256
+from agents.files import MAX_TEXT, read_json, sha256
 from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
 from agents.held_out import mean_score, score_rows, score_sets
 from agents.policies import DESCRIPTION, WEIGHTS, policy_files
@@ -28,6 +28,7 @@ from baselines import Score, Scores
 from baselines.core.store import Store, using
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import shown
+from qc_gym.core.files import read_bounded
 from qc_gym.core.folders import remove_partial, whole_folder
 from qc_gym.core.ranges import ScenarioRange
 

@@ -1,5 +1,6 @@
 """How the property tests draw: the same examples every time, or in `make fuzz` ever new ones."""
 
+import sys
 import time
 
 import pytest
@@ -33,6 +34,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    _note_whose_lines_run(item)
     until = item.config.getoption("--fuzz-until")
     if until is not None and time.time() > until:
         pytest.skip("the time is over")
+
+
+def _note_whose_lines_run(item: pytest.Item) -> None:
+    """Under `make coverage`: tests/mutation.py asks which tests run a line."""
+    coverage = sys.modules.get("coverage")
+    measured = coverage and coverage.Coverage.current()
+    if measured:
+        measured.switch_context(item.nodeid)

@@ -4,10 +4,11 @@
 
 A round runs every test that hypothesis draws examples for: the first with as many as in `make test`,
 each later one with twice as many. What it finds is shown with the seed and the command that finds it
-again, and the exit status is 1.
+again, and the exit status is 1. At the end it tells how many examples were tried, by folder.
 """
 
 import argparse
+import collections
 import re
 import secrets
 import subprocess
@@ -17,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 LARGEST_SCALE = 16
+TRIED = collections.Counter[str]()
+"""Examples that were tried, by folder."""
 
 
 def main() -> int:
@@ -35,7 +38,10 @@ def main() -> int:
         if not explore(options.tests, seed, scale, until, options.workers):
             return 1
         seed, scale = None, min(2 * scale, LARGEST_SCALE)
-    print(f"nothing found in {options.minutes:g} minutes, {rounds} rounds")
+    for folder, count in sorted(TRIED.items()):
+        print(f"{folder}: {count:,} examples")
+    found = f"nothing found in {options.minutes:g} minutes, {rounds} rounds"
+    print(f"{found}, {sum(TRIED.values()):,} examples")
     return 0
 
 
@@ -44,6 +50,7 @@ def explore(tests: list[str], seed: int, scale: int, until: float, workers: int)
     again = ["--hypothesis-profile=fuzz", f"--hypothesis-seed={seed}", f"--fuzz-scale={scale}"]
     command = [sys.executable, "-m", "pytest", *again]
     limits = ["-m", "hypothesis", "-q", "-rfE", "--no-header", f"--fuzz-until={until}"]
+    limits.append("--hypothesis-show-statistics")
     result = subprocess.run(
         [*command, *limits, f"-n{workers}", *tests],
         cwd=ROOT,
@@ -52,6 +59,11 @@ def explore(tests: list[str], seed: int, scale: int, until: float, workers: int)
         text=True,
         check=False,
     )
+    blocks = re.split(r"^(?=tests/\S+\.py::)", result.stdout, flags=re.MULTILINE)
+    for block in blocks[1:]:
+        counts = re.findall(r"(\d+) passing(?: examples)?, (\d+) failing", block)
+        folder = block.partition(".py::")[0].rpartition("/")[0]
+        TRIED[folder] += sum(int(passing) + int(failing) for passing, failing in counts)
     if result.returncode == 0:
         return True
     print(result.stdout)

@@ -13,6 +13,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from qc_gym.core import noise
+from qc_gym.core.errors import shown
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import DesignedPolicy, Player, feature_lens
 from qc_gym.core.pool import ScenarioPool, pool_of
@@ -216,7 +217,7 @@ class QCEnv(PlainSpec, gym.Env[NDArray[np.float32], np.int64]):
         if type(action) is not int:
             action = as_action(action)
         if not 0 <= action < self.kernel.num_actions:
-            raise ValueError(f"action = {action!r}: allowed are {numbered(self.action_names)}")
+            raise ValueError(f"action = {shown(action)}: allowed are {numbered(self.action_names)}")
         observation, mask = self._buffers()
         reward, terminated = self.kernel.step_one(
             self._record,
@@ -375,8 +376,8 @@ def observation_space(
 
 def check_choice(name: str, value: Any, allowed: Any) -> Any:
     """Return ``value`` if it is one of ``allowed``; else raise a ValueError that lists them."""
-    if value not in allowed:
-        raise ValueError(f"{name} = {value!r}: allowed are {', '.join(map(repr, allowed))}")
+    if not (value is None or isinstance(value, str)) or value not in allowed:
+        raise ValueError(f"{name} = {shown(value)}: allowed are {', '.join(map(repr, allowed))}")
     return value
 
 
@@ -391,16 +392,18 @@ def numbered(names: Sequence[str]) -> str:
 def check_options(options: Mapping[str, Any] | None, allowed: tuple[str, ...]) -> None:
     """Raise a ValueError for an option of ``reset`` that is not known."""
     if options is not None and not isinstance(options, Mapping):
-        raise ValueError(f"options = {options!r}: a mapping of names to values, or None, is needed")
+        raise ValueError(
+            f"options = {shown(options)}: a mapping of names to values, or None, is needed"
+        )
     for name in options or ():
         if name not in allowed:
             known = f"allowed are {', '.join(map(repr, allowed))}" if allowed else "there are none"
-            raise ValueError(f"options: the option {name!r} is unknown; {known}")
+            raise ValueError(f"options: the option {shown(name)} is unknown; {known}")
 
 
 def as_action(action: Any) -> int:
     """Return the action, a whole number of any integer type or an array of one; else raise."""
     array = np.asarray(action)
     if array.size != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"action = {action!r}: one whole number is needed")
+        raise ValueError(f"action = {shown(action)}: one whole number is needed")
     return int(array.item())

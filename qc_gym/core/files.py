@@ -43,19 +43,37 @@ def read_mapping(path: Path) -> Mapping[str, Any]:
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ScenarioError(f"{path}: is larger than {MAX_BYTES:,} bytes")
-        return content.decode("utf-8-sig")
+        return read_bounded(path, MAX_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise ScenarioError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ScenarioError(f"{path}: is not UTF-8 text: {error}") from error
-    except ValueError as error:  # a path that holds a null character
-        if isinstance(error, ScenarioError):
-            raise
-        raise ScenarioError(f"{str(path)!r}: cannot be read ({error})") from error
+    except ValueError as error:
+        raise ScenarioError(str(error)) from error
+
+
+def read_bounded(path: str | Path, most: int) -> bytes:
+    """Return what a file holds.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It holds more than ``most`` bytes, of which no more are read; or it is a pipe or a device, which
+        may never end; or no file can be so called.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: is no file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except ValueError as error:  # a null character, half a pair of surrogates
+        raise ValueError(f"{str(path)!r}: cannot be read ({error})") from error
+    if len(content) > most:
+        raise ValueError(f"{path}: is larger than {most:,} bytes")
+    return content
 
 
 def _from_json(text: str) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from qc_gym.core.errors import shown
 from qc_gym.core.scenario import Scenario
 
 _PROBE = 1024
@@ -303,13 +304,13 @@ class Player:
                 return policy(seen, action_masks=masks) if takes_masks else policy(seen)
 
             return function
-        raise TypeError(f"policy = {policy!r}: no policy; {WANTED}")
+        raise TypeError(f"policy = {shown(policy)}: no policy; {WANTED}")
 
     def _checked(self, answer: NDArray[Any], seen: NDArray[Any]) -> NDArray[np.int64]:
         """Return the answer as whole numbers (B,), each one of the policy's actions."""
         count = len(seen)
         if answer.dtype.kind not in "biuf":
-            raise ValueError(f"{self._name}: answered {answer!r}; {WANTED}")
+            raise ValueError(f"{self._name}: answered {shown(answer)}; {WANTED}")
         if (
             self._gives_logits
             and answer.shape == (count, self._num_actions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,14 +103,10 @@ class ScenarioRange:
 
     def draw(self, generator: np.random.Generator) -> Scenario:
         """Return a scenario of the range; combinations that are not valid are drawn again."""
-        for attempt in range(_ATTEMPTS):
-            shares = generator.random(len(self.ranges)).tolist()
-            try:
-                return self.at(shares)
-            except ScenarioError:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-        raise AssertionError("unreachable")
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(ScenarioError):
+                return self.at(generator.random(len(self.ranges)).tolist())
+        return self.at(generator.random(len(self.ranges)).tolist())
 
     def at(self, shares: Sequence[float]) -> Scenario:
         """Return the scenario at the given share, in [0, 1), of each range, in their order.

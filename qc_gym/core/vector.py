@@ -23,7 +23,7 @@ from qc_gym.core.env import (
     numbered,
     observation_space,
 )
-from qc_gym.core.errors import ScenarioError
+from qc_gym.core.errors import ScenarioError, shown
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.pool import PlayedScenarios, ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
@@ -358,7 +358,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             or not mask.any()
         ):
             raise ValueError(
-                f"options['reset_mask'] = {mask!r}: a bool array of shape ({self.num_envs},) with "
+                f"options['reset_mask'] = {shown(mask)}: a bool array of shape ({self.num_envs},) with "
                 "at least one True is needed"
             )
         if self._stream_source is None and not mask.all():

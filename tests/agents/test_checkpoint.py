@@ -168,6 +168,10 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(tmp_path: Path) -> 
             _unpacked(content)
         path.write_bytes(content)
         assert not restore(path, model, curve)
+    entry = whole.index(b"PK\x01\x02")  # in the archive's directory
+    for place, number in ((6, 120), (8, 1), (10, 8), (10, 14)):  # version, password, compression
+        path.write_bytes(whole[: entry + place] + bytes([number]) + whole[entry + place + 1 :])
+        assert not restore(path, model, curve)
     with path.open("wb") as file:
         file.truncate(10**12)
     assert not restore(path, model, curve)

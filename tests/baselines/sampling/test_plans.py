@@ -320,6 +320,7 @@ def test_one_sided_test_at_one_half_has_its_critical_fraction_at_p0(n: int, rate
         ((0.05, 0.15, 0.05, 0.075), None, (80, 7)),
         ((0.05, 0.15, 0.05, 0.075), 100, (47, 4)),
         ((0.01, 0.05, 0.02, 0.15), None, (144, 4)),
+        ((0.01, 0.05, 0.05, 0.10), None, (132, 3)),
     ],
 )
 def test_exact_plan_published(
@@ -330,6 +331,21 @@ def test_exact_plan_published(
     assert exact_plan(*arguments, lot_size=lot, max_sample_size=n) == SinglePlan(n, c)
     with pytest.raises(ValueError, match=f"^max_sample_size={n - 1}: no plan of at most {n - 1}"):
         exact_plan(*arguments, lot_size=lot, max_sample_size=n - 1)
+
+
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        # The vignette of AccSamplingDesign: at 1 %, 3 % and 5 %, as R prints them.
+        ((132, 3), (1 - 0.04425251, 0.4384354, 0.0992283)),
+        ((144, 4), (1 - 0.01534843, 0.5656415, 0.1487162)),
+    ],
+)
+def test_acceptance_probabilities_published(
+    plan: tuple[int, int], expected: tuple[float, float, float]
+) -> None:
+    found = SinglePlan(*plan).acceptance_probability(np.array([0.01, 0.03, 0.05]))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=6e-8)
 
 
 def test_exact_plan_of_a_huge_lot_is_the_binomial_one() -> None:

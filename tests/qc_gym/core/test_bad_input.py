@@ -173,6 +173,30 @@ def test_observation(observation: Any, builder: Any) -> None:
     assert repr(observation) in str(caught.value)
 
 
+@pytest.mark.parametrize("setting", ["observation", "render_mode", "autoreset_mode"])
+@pytest.mark.parametrize(
+    "value", [np.array([]), np.array(["belief", "ansi"]), 10**5000, [[]]], ids="abcd"
+)
+def test_arrays_and_endless_numbers_are_no_choices(value: Any, setting: str) -> None:
+    with pytest.raises(ValueError, match=f"^{setting} = .*: allowed are '"):
+        make_vec(**{setting: value})
+
+
+def test_numbers_too_large_to_be_shown_are_named() -> None:
+    env = make()
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="action = a int too large to be shown"):
+        env.step(10**5000)
+    with pytest.raises(ValueError, match="options = a int too large to be shown"):
+        env.reset(options=10**5000)
+    with pytest.raises(ValueError, match="the option a int too large to be shown is unknown"):
+        env.reset(options={10**5000: 1})
+    vector = make_vec()
+    vector.reset(seed=0)
+    with pytest.raises(ValueError, match=r"\['reset_mask'\] = a int too large to be shown"):
+        vector.reset(options={"reset_mask": 10**5000})
+
+
 def test_render_mode() -> None:
     from qc_gym.sampling.env import SequentialSamplingEnv
 

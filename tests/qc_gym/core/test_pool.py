@@ -16,6 +16,7 @@ from qc_gym.core.errors import ScenarioError
 from qc_gym.core.pool import ScenarioPool, pool_of
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.kstage.scenario import KStageScenario
+from qc_gym.sampling.scenario import SequentialSamplingScenario
 
 MONEY = {"inspection_cost": 1.0, "accept_bad_cost": 40.0, "reject_good_cost": 30.0}
 TWO_POINT = {
@@ -302,3 +303,25 @@ def test_a_pool_without_a_valid_scenario_says_so(monkeypatch: pytest.MonkeyPatch
     for _ in range(2):
         with pytest.raises(ScenarioError, match="none will do"):
             drawn_from(pool, 3)
+
+
+@pytest.mark.parametrize("failures", [0, 2, 999, 1000])
+def test_what_is_no_scenario_is_drawn_again(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {**TWO_POINT, "inspection_cost": {"low": 0.5, "high": 1.5}}
+    spread = SequentialSamplingScenario.parse(fields)
+    drawn: list[float] = []
+
+    def at(shares: list[float]) -> float:
+        drawn.extend(shares)
+        if len(drawn) <= failures:
+            raise ScenarioError("not together")
+        return shares[0]
+
+    monkeypatch.setattr(spread, "at", at)
+    expected = np.random.default_rng(0).random(1000)
+    if failures == 1000:  # it is given up
+        with pytest.raises(ScenarioError, match="not together"):
+            spread.draw(np.random.default_rng(0))
+    else:
+        assert spread.draw(np.random.default_rng(0)) == expected[failures]
+    assert drawn == expected[: failures + 1].tolist()

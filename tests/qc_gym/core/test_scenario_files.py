@@ -1,6 +1,7 @@
 """Files and mappings that cannot be used are refused by name, soon and in little memory."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,17 @@ def test_dates_are_no_numbers() -> None:
         SequentialSamplingScenario.parse(
             {**SAMPLING, "max_samples": np.datetime64("2024-01-01", "ns")}
         )
+
+
+def test_paths_that_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")  # to open it would wait for somebody to write
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("pipe.yaml", "folder.yaml"):
+        with pytest.raises(ScenarioError, match=rf"{name}: is no file"):
+            SequentialSamplingScenario.parse(tmp_path / name)
+    for name in ("a\0b.yaml", "\ud800.yaml"):
+        with pytest.raises(ScenarioError, match=r"\.yaml': cannot be read"):
+            SequentialSamplingScenario.parse(tmp_path / name)
 
 
 @settings(max_examples=400)
