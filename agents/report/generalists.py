@@ -28,8 +28,12 @@ _PLANS = 5
 """Scenarios of a range whose optimal plans may be the best fixed one."""
 
 
-def sections_of(problem: Problem, group: Sequence[Result]) -> list[Section]:
+def sections_of(
+    problem: Problem, group: Sequence[Result], left_out: dict[str, str]
+) -> list[Section]:
     """Return a section for each set of held-out scenarios, the learning curves in the first.
+
+    A reference policy that fails is added to ``left_out`` and does not take the others along.
 
     Raises
     ------
@@ -41,7 +45,8 @@ def sections_of(problem: Problem, group: Sequence[Result]) -> list[Section]:
     assert held_out is not None
     if any(result.run.held_out != held_out for result in group):
         raise ValueError("its runs were scored on different held-out scenarios")
-    references = _reference_scores(env_id, group[0].run.scenario, held_out, observation)
+    references, failed = _reference_scores(env_id, group[0].run.scenario, held_out, observation)
+    left_out |= {f"{problem_title(problem)}: {name}": reason for name, reason in failed.items()}
     sections = []
     for i, name in enumerate(held_out.sets):
         own = env_id, f"{scenario}-{name}", observation
@@ -135,18 +140,27 @@ def _alone(result: Result, scenario: Any) -> tuple[Any, ...]:
 
 def _reference_scores(
     env_id: str, fields: Mapping[str, Any], held_out: HeldOut, observation: str
-) -> dict[str, dict[str, Scores]]:
-    """Return the scores of the reference policies and of the best fixed plan, by set and name."""
+) -> tuple[dict[str, dict[str, Scores]], dict[str, str]]:
+    """Return the scores of the reference policies and of the best fixed plan, by set and name.
+
+    And why one is not among them, by its name, where it fails.
+    """
     env = gym.make(env_id, scenario=fields, observation=observation)
     env.reset(seed=held_out.seed)
     found: dict[str, dict[str, Scores]] = {name: {} for name in held_out.sets}
     policies: dict[str, Any] = {name: name for name in reference_policies(env).names}
     policies[FIXED] = _best_fixed(env_id, fields, held_out, observation)
+    failed: dict[str, str] = {}
     for policy, played in policies.items():
-        for name, scores in score_sets(env_id, held_out, played, observation).items():
+        try:
+            scored = score_sets(env_id, held_out, played, observation)
+        except Exception as error:
+            failed[policy] = f"{type(error).__name__}: {error}"
+            continue
+        for name, scores in scored.items():
             if scores.scored.any():
                 found[name][policy] = scores
-    return found
+    return found, failed
 
 
 def _best_fixed(

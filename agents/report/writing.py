@@ -129,7 +129,7 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
     for problem, group in _by_problem(results).items():
         try:
             if group[0].run.held_out is not None:
-                found = sections_of(problem, group)
+                found = sections_of(problem, group, left_out)
                 generalists += standings(group)
             else:
                 found = [_section(problem, group, left_out)]

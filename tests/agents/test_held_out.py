@@ -13,6 +13,7 @@ import pytest
 import torch
 from engine_here import this_process
 
+import agents.report.generalists
 import baselines
 from agents import load_policy
 from agents.experiment import Experiment, Run
@@ -179,6 +180,27 @@ def test_the_report_tells_of_each_set(finished: tuple[Run, Path], tmp_path: Path
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "Generalists" in page
     assert "train-extrapolation" in page
+
+
+def test_a_reference_that_fails_is_named_and_leaves_the_others(
+    finished: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = finished
+    original = agents.report.generalists.score_sets
+
+    def fail(env_id: str, held_out: Any, policy: Any, *more: Any) -> Any:
+        if policy == "stages_3":
+            raise ZeroDivisionError("no such stage")
+        return original(env_id, held_out, policy, *more)
+
+    monkeypatch.setattr(agents.report.generalists, "score_sets", fail)
+    report = write_report([folder], tmp_path)
+    (name,) = report.left_out
+    assert name.endswith(": stages_3")
+    assert "no such stage" in report.left_out[name]
+    policies = {row["policy"] for row in report.rows}
+    assert {"optimum", "random", "best_fixed", "stages_2", "ppo"} <= policies
+    assert "stages_3" not in policies
 
 
 def test_a_generalist_stands_beside_the_specialist_of_a_scenario(

@@ -24,6 +24,8 @@ CASES = [  # good, bad, producer's risk, consumer's risk, max_samples, lot_size,
     (0.3, 0.6, 0.01, 0.02, 90, None, (0.0, 1.0)),
     (0.05, 0.15, 0.05, 0.075, 60, 100, (0.5, 0.5)),
     (0.02, 0.3, 0.1, 0.1, 20, 50, (0.5, 0.5)),
+    # A first pair of tests with a risk of a millionth of its limit, at which HiGHS's simplex gives up.
+    (0.04917137989725017, 0.16389197282982698, 0.05, 0.10, 400, None, (0.5, 0.5)),
 ]
 
 
