@@ -28,7 +28,6 @@ cluster: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
-
 	$(BIN)/python tests/mutated_inputs.py 4400
 
 # Which lines run, in which tests, and how long each test takes: half an hour and more.

@@ -65,7 +65,7 @@ def read_bounded(path: str | Path, most: int) -> bytes:
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise ValueError(f"{path}: is no file")
+        raise ValueError(f"{path}: cannot be read: is no file")
     try:
         with path.open("rb") as file:
             content = file.read(most + 1)

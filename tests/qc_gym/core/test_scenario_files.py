@@ -133,7 +133,7 @@ def test_paths_that_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.yaml")  # to open it would wait for somebody to write
     (tmp_path / "folder.yaml").mkdir()
     for name in ("pipe.yaml", "folder.yaml"):
-        with pytest.raises(ScenarioError, match=rf"{name}: is no file"):
+        with pytest.raises(ScenarioError, match=rf"{name}: cannot be read: is no file"):
             SequentialSamplingScenario.parse(tmp_path / name)
     for name in ("a\0b.yaml", "\ud800.yaml"):
         with pytest.raises(ScenarioError, match=r"\.yaml': cannot be read"):
