@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -29,30 +30,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_schedule(value: Any) -> bool:
-    """Return whether a value is ``{initial, final}``, numbers of at least 0: linear in the steps taken."""
-    return (
-        isinstance(value, Mapping)
-        and set(value) == {"initial", "final"}
-        and all(_is_number(end) and 0 <= end < float("inf") for end in value.values())
-    )
-
-
-def _schedule(value: Any) -> Any:
-    """Take a positive number, or a schedule."""
-    if _is_schedule(value) or (_is_number(value) and 0 < value < float("inf")):
+def _schedule(value: Any, *, zero: bool = False) -> Any:
+    """Take a positive number, or ``{initial, final}``: linear in the steps taken; with ``zero`` 0 too."""
+    if isinstance(value, Mapping) and set(value) == {"initial", "final"}:
+        if all(_is_number(end) and 0 <= end < float("inf") for end in value.values()):
+            return value
+    elif _is_number(value) and 0 <= value < float("inf") and (zero or value > 0):
         return value
+    allowed = "of at least 0" if zero else "greater than 0"
     raise ValueError(
-        "should be a number greater than 0, or {initial, final} with numbers of at least 0"
-    )
-
-
-def _schedule_from_zero(value: Any) -> Any:
-    """Take a number of at least 0, or a schedule."""
-    if _is_schedule(value) or (_is_number(value) and 0 <= value < float("inf")):
-        return value
-    raise ValueError(
-        "should be a number of at least 0, or {initial, final} with numbers of at least 0"
+        f"should be a number {allowed}, or {{initial, final}} with numbers of at least 0"
     )
 
 
@@ -82,7 +69,7 @@ def _updates(value: Any) -> Any:
 
 Layers = Annotated[Any, PlainValidator(_layers)]
 Schedule = Annotated[Any, PlainValidator(_schedule)]
-ScheduleFromZero = Annotated[Any, PlainValidator(_schedule_from_zero)]
+ScheduleFromZero = Annotated[Any, PlainValidator(partial(_schedule, zero=True))]
 HYPERPARAMETERS: Mapping[str, Any] = {
     "batch_size": Count,
     "buffer_size": Count,

@@ -40,6 +40,8 @@ COLUMNS = (
     "run",
 )
 """Of ``results.csv``: a row for each run and for each reference policy."""
+OVERALL = "Over all problems"
+"""The title of the table of :func:`overall`."""
 STEPS, SECONDS = f"steps to {TARGET}", f"s to {TARGET}"
 LOSSES = np.logspace(0, -4, 161)
 """1 − normalised at which the performance profiles are taken: most happens close to the optimum."""
@@ -89,6 +91,11 @@ def make_row(problem: Problem, policy: str, score: Row) -> dict[str, Any]:
     return row
 
 
+def problem_of(row: Row) -> Problem:
+    """Return the problem that a row of ``results.csv`` is about."""
+    return row["env_id"], row["scenario"], row["observation"]
+
+
 def problem_title(problem: Problem) -> str:
     """Return what a problem is called in a report."""
     env_id, scenario, observation = problem
@@ -105,7 +112,7 @@ def leaderboards(rows: Iterable[Row]) -> dict[str, list[dict[str, Any]]]:
     """
     problems: dict[str, dict[str, list[Row]]] = {}
     for row in rows:
-        members = problems.setdefault(problem_title(_problem(row)), {})
+        members = problems.setdefault(problem_title(problem_of(row)), {})
         members.setdefault(row["policy"], []).append(row)
     return {
         title: sorted(
@@ -114,6 +121,11 @@ def leaderboards(rows: Iterable[Row]) -> dict[str, list[dict[str, Any]]]:
         )
         for title, policies in problems.items()
     }
+
+
+def references_in(table: Iterable[Row]) -> list[Row]:
+    """Return the reference policies of a table of :func:`leaderboards`, in its order; not the optimum."""
+    return [row for row in table if not row["seeds"] and row["policy"] != "optimum"]
 
 
 def _standing(policy: str, members: Sequence[Row]) -> dict[str, Any]:
@@ -148,7 +160,7 @@ def overall(rows: Iterable[Row]) -> list[dict[str, Any]]:
     did not arrive. Money is not added up: the problems have different currencies.
     """
     rows = list(rows)
-    problems = len({_problem(row) for row in rows})
+    problems = len({problem_of(row) for row in rows})
     table = []
     for policy, groups in _by_policy(rows).items():
         members = [row for row in rows if row["policy"] == policy]
@@ -217,7 +229,7 @@ def prices_of_not_seeing(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """
     trained = [row for row in rows if row["seed"] is not None]
     tables = leaderboards(trained)
-    best = {problem: tables[problem_title(problem)][0] for problem in map(_problem, trained)}
+    best = {problem: tables[problem_title(problem)][0] for problem in map(problem_of, trained)}
     return [
         {
             "env_id": env_id,
@@ -252,16 +264,12 @@ def _profile(groups: Groups) -> NDArray[np.float64]:
     return performance_profile(groups, 1.0 - LOSSES)
 
 
-def _problem(row: Row) -> Problem:
-    return row["env_id"], row["scenario"], row["observation"]
-
-
 def _by_policy(rows: Iterable[Row]) -> dict[str, dict[Problem, NDArray[np.float64]]]:
     """Return the normalised scores of each policy on each problem, (seeds,)."""
     scores: dict[str, dict[Problem, list[float]]] = {}
     for row in rows:
         problems = scores.setdefault(row["policy"], {})
-        problems.setdefault(_problem(row), []).append(row["normalised"])
+        problems.setdefault(problem_of(row), []).append(row["normalised"])
     return {
         policy: {problem: np.array(one) for problem, one in problems.items()}
         for policy, problems in scores.items()

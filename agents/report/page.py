@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from agents.report.figures import caution
-from agents.report.leaderboard import LOSSES, SECONDS, STEPS, Problem
+from agents.report.leaderboard import LOSSES, OVERALL, SECONDS, STEPS, Problem, references_in
 from agents.report.records import configurations
 from agents.report.results import TARGET, least_drawn
 from agents.tables import explain_none, format_rounded
@@ -34,9 +34,8 @@ from qc_gym.core.picture import common_colours, styles_of
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
 _CHARTS = {"learning_curves", "disagreements"}
 """Pictures that the page shows as charts."""
-_OVERALL = "Over all problems"
 _NOTES = {
-    _OVERALL: "Money cannot be added up over problems, whose currencies differ; scores can. Policies "
+    OVERALL: "Money cannot be added up over problems, whose currencies differ; scores can. Policies "
     "tried on the most problems come first.",
     "Generalists": "Trained on a range, and scored exactly on scenarios never seen. In the tables of the "
     "sets, normalised is the median over scenarios, regret the mean.",
@@ -198,7 +197,7 @@ def write_page(
     content = {
         "target": TARGET,
         "styles": styles,
-        "intervals": [row for row in tables[_OVERALL] if row["runs"]],
+        "intervals": [row for row in tables[OVERALL] if row["runs"]],
         "profiles": {
             name: {key: values.tolist() for key, values in profile.items()}
             for name, profile in profiles.items()
@@ -238,8 +237,7 @@ def write_page(
 def _glance(section: Section, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a problem in one row: its stakes, the best agent, the best that needs no training."""
     agent = next(row for row in table if row["seeds"])  # the least regret stands first
-    references = (row for row in table if not row["seeds"] and row["policy"] != "optimum")
-    reference = next(references, {"policy": None, "regret": None})
+    reference = next(iter(references_in(table)), {"policy": None, "regret": None})
     regrets = {row["policy"]: row["regret"] for row in table}
     return {
         "problem": section,

@@ -9,9 +9,17 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from agents.report.leaderboard import SECONDS, Problem, leaderboards, overall, problem_title
+from agents.report.leaderboard import (
+    OVERALL,
+    SECONDS,
+    Problem,
+    problem_of,
+    problem_title,
+    references_in,
+)
 from agents.report.records import configurations
 from agents.report.results import TARGET
 from agents.report.writing import FIGURES, Report, picture_stem
@@ -21,7 +29,6 @@ from qc_gym.core.folders import whole_folder
 SEPARATES = 0.995
 """The normalised score that no reference policy reaches on a problem that tells agents apart."""
 _LIBRARIES = ("gymnasium", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib")
-_TIMES = (SECONDS, "seconds", f"seconds to {TARGET}")
 _TITLE = "# Results"
 _NO_SCORE: dict[str, Any] = {"policy": None, "normalised": None}
 
@@ -49,16 +56,15 @@ def write_pages(report: Report, folder: str | Path, pages: str | Path) -> None:
     figures, pages = Path(folder) / FIGURES, Path(pages)
     check_pages(pages)
     pages.parent.mkdir(parents=True, exist_ok=True)
-    tables = leaderboards(report.rows)
-    problems = {problem_title(problem): problem for problem in map(_problem, report.rows)}
+    problems = {problem_title(problem): problem for problem in map(problem_of, report.rows)}
     with whole_folder(pages) as partial:
-        _write(partial / "index.md", _index(report, tables, problems))
+        _write(partial / "index.md", _index(report, problems))
         _write(partial / "speed.md", _speed(report))
         for name in ("intervals", "profiles"):
             shutil.copy(figures / f"all-{name}.png", partial / f"{name}.png")
         for title, problem in problems.items():
             stem = picture_stem(problem)
-            lines = _problem_page(title, problem, report, tables[title])
+            lines = _problem_page(title, problem, report)
             for name in ("learning_curves", "scenarios", "distance", "surface"):
                 picture = figures / f"{stem}-{name}.png"
                 if picture.exists():
@@ -107,11 +113,8 @@ def _write(path: Path, lines: Iterable[str]) -> None:
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
 
 
-def _index(
-    report: Report,
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-    problems: Mapping[str, Problem],
-) -> Iterator[str]:
+def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
+    tables = report.tables
     made = sorted({(row["version"], row["code"]) for row in report.records})
     seeds = sorted({row["seed"] for row in report.records})
     versions = ", ".join(f"{version} (code {code})" for version, code in made)
@@ -122,7 +125,7 @@ def _index(
         "[Your agent on the leaderboard](../guides/leaderboard.md)."
     )
     yield ""
-    algorithms = [row["policy"] for row in overall(report.rows) if row["runs"]]
+    algorithms = [row["policy"] for row in tables[OVERALL] if row["runs"]]
     rows = {
         title: _glance(tables[title], problem, algorithms) for title, problem in problems.items()
     }
@@ -142,10 +145,10 @@ def _index(
             "a rule of thumb knows."
         )
         yield from ["", _table(checks), ""]
-    yield from ["## Over all problems", "", _table(_untimed(overall(report.rows))), ""]
+    yield from [f"## {OVERALL}", "", _table(_untimed(tables[OVERALL])), ""]
     yield from ["![interquartile means](intervals.png)", "", "![profiles](profiles.png)", ""]
-    for title, table in report.tables.items():
-        if title not in tables and title != "Over all problems":
+    for title, table in tables.items():
+        if title not in problems and title != OVERALL:
             yield from [f"## {title}", "", _table(_untimed(table)), ""]
     if report.left_out:
         yield from ["## Left out", ""]
@@ -162,8 +165,7 @@ def _glance(
 ) -> dict[str, Any]:
     """Return a problem in one row: the best reference policy, and each algorithm's mean score."""
     scores = {row["policy"]: row["normalised"] for row in table if row["seeds"]}
-    references = [row for row in table if not row["seeds"] and row["policy"] != "optimum"]
-    best = max(references, key=lambda row: row["normalised"], default=_NO_SCORE)
+    best = max(references_in(table), key=lambda row: row["normalised"], default=_NO_SCORE)
     return {
         "problem": problem,
         "best reference": best["policy"],
@@ -174,14 +176,11 @@ def _glance(
 
 def _is_check(table: Sequence[Mapping[str, Any]]) -> bool:
     """Return whether a reference policy is as good as optimal."""
-    references = (row for row in table if not row["seeds"] and row["policy"] != "optimum")
-    return any(row["normalised"] >= SEPARATES for row in references)
+    return any(row["normalised"] >= SEPARATES for row in references_in(table))
 
 
-def _problem_page(
-    title: str, problem: Problem, report: Report, table: Sequence[Mapping[str, Any]]
-) -> list[str]:
-    rows = [row for row in report.rows if _problem(row) == problem]
+def _problem_page(title: str, problem: Problem, report: Report) -> list[str]:
+    rows = [row for row in report.rows if problem_of(row) == problem]
     trained = sorted(
         (row for row in rows if row["seed"] is not None), key=lambda row: row["policy"]
     )
@@ -202,7 +201,7 @@ def _problem_page(
     return [
         f"# {markdown_text(title)}",
         "",
-        _table(_untimed(table)),
+        _table(_untimed(report.tables[title])),
         "",
         "## By seed",
         "",
@@ -226,11 +225,11 @@ def _speed(report: Report) -> Iterator[str]:
     yield ""
     timed = sorted(
         (row for row in report.rows if row["seed"] is not None),
-        key=lambda row: (_problem(row), row["policy"]),
+        key=lambda row: (problem_of(row), row["policy"]),
     )
     table = []
     for (problem, policy), members in groupby(
-        timed, key=lambda row: (_problem(row), row["policy"])
+        timed, key=lambda row: (problem_of(row), row["policy"])
     ):
         of = list(members)
         arrived = [one["seconds_to_target"] for one in of if one["seconds_to_target"] is not None]
@@ -238,21 +237,16 @@ def _speed(report: Report) -> Iterator[str]:
             {
                 "problem": problem,
                 "algorithm": policy,
-                "seconds": _median(one["seconds"] for one in of),
-                f"seconds to {TARGET}": _median(arrived),
+                "seconds": median(one["seconds"] for one in of),
+                f"seconds to {TARGET}": median(arrived) if arrived else None,
                 "arrived": f"{len(arrived)} of {len(of)}",
             }
         )
     yield _table(table)
 
 
-def _median(values: Iterable[float]) -> float | None:
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else None
-
-
 def _untimed(table: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: cell for name, cell in row.items() if name not in _TIMES} for row in table]
+    return [{name: cell for name, cell in row.items() if name != SECONDS} for row in table]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -270,7 +264,3 @@ def _cell(value: Any, name: str) -> str:
 
 def _score(value: float | None) -> str:
     return format_rounded(value, "normalised")
-
-
-def _problem(row: Mapping[str, Any]) -> Problem:
-    return row["env_id"], row["scenario"], row["observation"]

@@ -18,6 +18,7 @@ from agents.report.figures import caution, intervals, learning_curves, performan
 from agents.report.generalists import beside_specialists, sections_of, standings
 from agents.report.leaderboard import (
     COLUMNS,
+    OVERALL,
     Problem,
     improvements,
     leaderboards,
@@ -78,7 +79,7 @@ class Report:
     @cached_property
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """The tables of the leaderboard by title: over all problems, and for each."""
-        tables = {"Over all problems": overall(self.rows)}
+        tables = {OVERALL: overall(self.rows)}
         if self.generalists:
             tables["Generalists"] = self.generalists
         if self.specialists:
@@ -150,7 +151,7 @@ def _write(results: Sequence[Result], left_out: dict[str, str], folder: Path) ->
     records = run_records(used)
     report = Report(rows, left_out, generalists, beside_specialists(used), records)
     common = {
-        "intervals": intervals(overall(rows)),
+        "intervals": intervals(report.tables[OVERALL]),
         "profiles": performance_profiles(profiles(rows)),
     }
     pictures = {f"all-{name}": png(figure) for name, figure in common.items()}

@@ -334,28 +334,34 @@ def _thresholds(of, lot, points):  # type: ignore[no-untyped-def]
                     right = middle
                 else:
                     left = middle
-            low, high = grid[left], grid[right]
-            above = inspect_bounds(n, d, low, lot, points)[of] - stop
-            below = inspect_bounds(n, d, high, lot, points)[of] - stop
-            while high - low > _NARROW:
-                # The bound is made of pieces of lines: where the one through both ends crosses, and a
-                # hair to each side, mostly ends it; a bisection after it sees to the rest.
-                crossing = low + above / (above - below) * (high - low)
-                for probe in range(3):
-                    if probe < 2:
-                        belief = crossing + (0.4 if probe else -0.4) * _NARROW
-                    else:
-                        belief = 0.5 * (low + high)
-                    if low < belief < high:
-                        excess = inspect_bounds(n, d, belief, lot, points)[of] - stop
-                        if excess < 0.0:
-                            high, below = belief, excess
-                        else:
-                            low, above = belief, excess
-                    if high - low <= _NARROW:
-                        break
+            low, high = _switch(of, n, d, grid[left], grid[right], lot, points)
             thresholds[n, d] = low if of == 0 else high
     return thresholds
+
+
+@njit(cache=True, error_model="numpy")
+def _switch(of, n, d, low, high, lot, points):  # type: ignore[no-untyped-def]
+    """Narrow to ``_NARROW`` apart: stopping costs no more at the first, inspecting less at the other."""
+    stop = lot.shortage_cost * d
+    above = inspect_bounds(n, d, low, lot, points)[of] - stop
+    below = inspect_bounds(n, d, high, lot, points)[of] - stop
+    probe = 0
+    while high - low > _NARROW:
+        # The bound is made of pieces of lines: where the one through both ends crosses, and a hair to
+        # each side, mostly ends it; a bisection after these two sees to the rest.
+        if probe == 0:
+            crossing = low + above / (above - below) * (high - low)
+        belief = 0.5 * (low + high)
+        if probe < 2:
+            belief = crossing + (0.4 if probe else -0.4) * _NARROW
+        probe = (probe + 1) % 3
+        if low < belief < high:
+            excess = inspect_bounds(n, d, belief, lot, points)[of] - stop
+            if excess < 0.0:
+                high, below = belief, excess
+            else:
+                low, above = belief, excess
+    return low, high
 
 
 @njit(cache=True, error_model="numpy")

@@ -25,6 +25,12 @@ MAX_POOLED = 1e9
 """Most items packed into lots for one that is used: with more, next to no lot is accepted."""
 
 
+def filled(costs: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return costs in the larger shape of a layout; beyond the last along each axis, that of the last."""
+    beyond = [(0, room - taken) for room, taken in zip(shape, costs.shape, strict=True)]
+    return np.pad(costs, beyond, "edge")
+
+
 class PlantScenario(Scenario):
     """What is common to the plants of both families: everything but the rate of new items.
 
@@ -220,6 +226,5 @@ class KStageScenario(PlantScenario):
     def record(self) -> NDArray[np.void]:
         """Return the parameters as the kernel reads them: one record, shape (1,)."""
         record = np.zeros(1, scenario_dtype(self.max_stages))
-        costs = self.costs(self.fraction_defective)
-        record["cost"] = np.pad(costs, (0, record["cost"].size - len(costs)), "edge")
+        record["cost"][0] = filled(self.costs(self.fraction_defective), record["cost"].shape[1:])
         return record

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from qc_gym.core.fields import Money, Probability, Rate
 from qc_gym.core.kernel import Kernel
-from qc_gym.kstage.scenario import PlantScenario
+from qc_gym.kstage.scenario import PlantScenario, filled
 from qc_gym.kstage_control.dynamics import KERNEL, belief_size, outcome_size, scenario_dtype
 from qc_gym.kstage_control.ranges import RANGES
 
@@ -177,11 +177,7 @@ class KStageControlScenario(PlantScenario):
         levels, choices = len(self.levels), self.max_stages + 1
         record = np.zeros(1, scenario_dtype(levels, self.max_stages))
         record["levels"], record["choices"] = levels, choices
-        more_levels, more_choices = (
-            room - taken
-            for room, taken in zip(record["cost"].shape[1:], (levels, choices), strict=True)
-        )
-        record["cost"] = np.pad(self.level_costs, ((0, more_levels), (0, more_choices)), "edge")
+        record["cost"][0] = filled(self.level_costs, record["cost"].shape[1:])
         matrix = self.transition_matrix
         cumulated = matrix.cumsum(axis=1)
         # No rounding may lead to a level that has no probability.
