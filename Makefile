@@ -28,7 +28,7 @@ cluster: $(VENV)/installed
 
 fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
-	$(BIN)/python tests/mutated_inputs.py 4400
+	PYTHONPATH=. $(BIN)/python tests/mutated_inputs.py 4400
 
 # Which lines run, in which tests, and how long each test takes: half an hour and more.
 coverage: $(VENV)/installed

@@ -1,6 +1,6 @@
 """The plans tuned to the money, held to the optimum and to what they must not lose against.
 
-    python tests/plan_orderings.py --scenarios 200 --seed 0
+    PYTHONPATH=. python tests/plan_orderings.py --scenarios 200 --seed 0
 
 checks every preset and as many random scenarios, and prints how close each comes; `test_practice.py`
 checks a few of them.
