@@ -39,6 +39,7 @@ class Training(Record):
     total_timesteps: Count | None = None
     num_envs: Count | None = None
     threads: Count = 1
+    exploring_starts: Annotated[float, Field(ge=0, le=1)] = 0.0
     hyperparameters: dict[str, Any] = {}
 
 
@@ -137,6 +138,7 @@ class Run(Record):
     total_timesteps: int
     num_envs: int
     threads: int
+    exploring_starts: float
     hyperparameters: dict[str, Any]
     held_out: HeldOut | None = None
 
@@ -240,6 +242,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "total_timesteps": total_timesteps,
         "num_envs": num_envs,
         "threads": training.threads,
+        "exploring_starts": training.exploring_starts,
         "hyperparameters": hyperparameters,
         "held_out": held_out,
     }

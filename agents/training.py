@@ -19,7 +19,7 @@ import qc_gym
 from agents.algorithms import arguments, find_algorithm, linear
 from agents.callbacks import EntropySchedule, ExactRegret
 from agents.checkpoint import Checkpoints, restore
-from agents.vec_env import SB3VecEnv
+from agents.vec_env import SB3VecEnv, random_actions
 from qc_gym.core.errors import close_names
 from qc_gym.core.vector import QCVectorEnv
 
@@ -35,6 +35,7 @@ def train(
     num_envs: int | None = None,
     hyperparameters: Mapping[str, Any] | None = None,
     reward_scale: float | None = None,
+    exploring_starts: float = 0.0,
     callback: Any = None,
     tensorboard_log: str | None = None,
     threads: int = 1,
@@ -58,6 +59,10 @@ def train(
     reward_scale
         What rewards are multiplied by; by default one over the standard deviation of the return of
         uniformly random play, so that learning rates mean the same in every currency.
+    exploring_starts
+        Share of the training episodes that start in the midst of another one, after one action at random
+        (Sutton & Barto's exploring starts, from where the agent itself comes to). What it would seldom
+        see, or never do again, it goes on learning about.
     callback
         A callback of stable-baselines3, or a list of them; for instance :class:`agents.ExactRegret`.
     tensorboard_log
@@ -92,7 +97,7 @@ def train(
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = 1.0 / return_deviation(env, seed)
-    vec_env = SB3VecEnv(env, reward_scale)
+    vec_env = SB3VecEnv(env, reward_scale, exploring_starts)
     vec_env.seed(seed)
     with torch_threads(threads):
         try:
@@ -175,9 +180,8 @@ def return_deviation(env: QCVectorEnv, seed: int, steps: int = 256) -> float:
     _, infos = env.reset(seed=seed)
     total, finished = np.zeros(env.num_envs), []
     for _ in range(steps):
-        # The largest of independent uniforms is equally likely to be at each allowed action.
-        draws = generator.random(infos["action_mask"].shape) * infos["action_mask"]
-        _, rewards, terminated, truncated, infos = env.step(draws.argmax(axis=1))
+        actions = random_actions(infos["action_mask"], generator)
+        _, rewards, terminated, truncated, infos = env.step(actions)
         total += rewards
         ended = terminated | truncated
         finished.append(total[ended])

@@ -14,6 +14,12 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices,
 from qc_gym.core.vector import QCVectorEnv
 
 
+def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> NDArray[np.int64]:
+    """Return an action for each row of masks (n, actions), each that is allowed being as likely."""
+    # The largest of independent uniforms is equally likely to be at each.
+    return (generator.random(masks.shape) * masks).argmax(axis=1)
+
+
 class SB3VecEnv(VecEnv):
     """An adapter: one native vector environment behind stable-baselines3's ``VecEnv``.
 
@@ -23,9 +29,15 @@ class SB3VecEnv(VecEnv):
         A vector environment of ``qc_gym`` with ``SAME_STEP`` autoreset.
     reward_scale
         What rewards are multiplied by for training. Episode statistics stay in money.
+    exploring_starts
+        Share of the episodes that start where another one stands, after one action at random there,
+        unless that would end them: what the agent would seldom come to, or never do, is seen from the
+        step after it. Their reports tell of the part that was played.
     """
 
-    def __init__(self, env: QCVectorEnv, reward_scale: float = 1.0) -> None:
+    def __init__(
+        self, env: QCVectorEnv, reward_scale: float = 1.0, exploring_starts: float = 0.0
+    ) -> None:
         if not isinstance(env, QCVectorEnv) or env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise TypeError(
                 f"env = {env!r}: a vector environment of qc_gym with autoreset_mode 'SameStep' is "
@@ -33,8 +45,15 @@ class SB3VecEnv(VecEnv):
             )
         if not reward_scale > 0:
             raise ValueError(f"reward_scale = {reward_scale!r}: a positive number is needed")
+        if not 0 <= exploring_starts <= 1:
+            raise ValueError(
+                f"exploring_starts = {exploring_starts!r}: a share from 0 to 1 is needed"
+            )
         self.env = env
         self.reward_scale = reward_scale
+        self.exploring_starts = exploring_starts
+        self._seed = 0
+        self._steps = np.zeros(1, np.int64)
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, np.int64)
@@ -47,6 +66,7 @@ class SB3VecEnv(VecEnv):
             raise ValueError(f"options = {self._options}: the environments take none")
         seeds = None if all(seed is None for seed in self._seeds) else self._seeds
         observations, infos = self.env.reset(seed=seeds)
+        self._seed, self._steps[0] = self._seeds[0] or 0, 0
         self._reset_seeds()
         self._reset_options()
         self._returns[:] = 0.0
@@ -64,6 +84,7 @@ class SB3VecEnv(VecEnv):
         assert self._actions is not None
         observations, rewards, terminated, truncated, infos = self.env.step(self._actions)
         self._masks = infos["action_mask"].astype(bool)
+        self._steps += 1
         self._returns += rewards
         self._lengths += 1
         dones = terminated | truncated
@@ -77,19 +98,49 @@ class SB3VecEnv(VecEnv):
             }
         self._returns[dones] = 0.0
         self._lengths[dones] = 0
+        if self.exploring_starts:
+            self._start_elsewhere(dones, observations, self._masks)
         return observations, (rewards * self.reward_scale).astype(np.float32), dones, each
+
+    def _start_elsewhere(
+        self,
+        dones: NDArray[np.bool_],
+        observations: NDArray[np.float32],
+        masks: NDArray[np.bool_],
+    ) -> None:
+        """Let a share of the new episodes start where others stand, after one action at random.
+
+        ``observations`` and ``masks`` become what is seen and allowed there.
+        """
+        # A generator of this step's own: where a training goes on, only the number of steps is needed.
+        generator = np.random.default_rng((self._seed, int(self._steps[0])))
+        rows = np.flatnonzero(dones & (generator.random(self.num_envs) < self.exploring_starts))
+        under_way = np.flatnonzero(~dones)
+        if not len(rows) or not len(under_way):
+            return
+        sources = generator.choice(under_way, len(rows))
+        actions = random_actions(masks[sources], generator)
+        moved, seen, allowed = self.env.branch(rows, sources, actions)
+        observations[rows[moved]], masks[rows[moved]] = seen[moved], allowed[moved]
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all that the episodes under way depend on, as arrays."""
         assert self._masks is not None, "reset first"
-        mine = {"returns": self._returns, "lengths": self._lengths, "masks": self._masks}
+        mine = {
+            "returns": self._returns,
+            "lengths": self._lengths,
+            "masks": self._masks,
+            "steps": self._steps,
+        }
         return {**self.env.snapshot(), **{name: value.copy() for name, value in mine.items()}}
 
     def restore(self, snapshot: Mapping[str, NDArray[Any]]) -> None:
         """Go on where another environment of the same arguments was when :meth:`snapshot` was asked."""
         self.env.restore(snapshot)
+        self._seed = self._seeds[0] or 0
         self._reset_seeds()
         self._returns[:], self._lengths[:] = snapshot["returns"], snapshot["lengths"]
+        self._steps[:] = snapshot["steps"]
         self._masks = snapshot["masks"].copy()
         self.reset_infos = [{} for _ in range(self.num_envs)]
 

@@ -69,6 +69,13 @@ def train(
             help="Threads of torch; networks this small become slower with more than one.",
         ),
     ] = 1,
+    exploring_starts: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            help="Share of the episodes that start where another one stands, after an action at random.",
+        ),
+    ] = 0.0,
     hyper: Annotated[
         list[str] | None,
         typer.Option(
@@ -92,6 +99,7 @@ def train(
         "total_timesteps": timesteps,
         "num_envs": num_envs,
         "threads": threads,
+        "exploring_starts": exploring_starts,
         "hyperparameters": hyperparameters,
     }
     problem = {

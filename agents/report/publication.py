@@ -20,7 +20,7 @@ from agents.report.leaderboard import (
     problem_title,
     references_in,
 )
-from agents.report.records import configurations
+from agents.report.records import SETTINGS, configurations
 from agents.report.results import TARGET
 from agents.report.writing import FIGURES, Report, picture_stem
 from agents.tables import format_markdown, format_rounded, markdown_text
@@ -192,10 +192,7 @@ def _problem_page(title: str, problem: Problem, report: Report) -> list[str]:
     runs = {row["run"] for row in trained}
     records = [record for record in report.records if record["run"] in runs]
     settings = [
-        {
-            name: row[name]
-            for name in ("algorithm", "total_timesteps", "num_envs", "hyperparameters")
-        }
+        {name: row[name] for name in ("algorithm", *SETTINGS, "hyperparameters")}
         for row in configurations(records)
     ]
     return [

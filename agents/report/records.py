@@ -12,9 +12,9 @@ from agents.report.results import Result
 from baselines import Score
 
 _NAMES = ("run", "env_id", "scenario", "observation", "algorithm", "seed")
-_SETTINGS = ("total_timesteps", "num_envs", "threads")
+SETTINGS = ("total_timesteps", "num_envs", "threads", "exploring_starts")
 _SCORE = tuple(field.name for field in fields(Score))
-RUN_RECORD = (*_NAMES, *_SETTINGS, "hyperparameters", *_SCORE, "seconds", "version", "code")
+RUN_RECORD = (*_NAMES, *SETTINGS, "hyperparameters", *_SCORE, "seconds", "version", "code")
 """Columns of ``runs.csv``: a row for each run; ``hyperparameters`` is JSON."""
 CURVE_RECORD = (*_NAMES, *CURVE_COLUMNS)
 """Columns of ``curves.csv``: a row for each point of each run's exact learning curve."""
@@ -25,7 +25,7 @@ def run_records(results: Iterable[Result]) -> list[dict[str, Any]]:
     return [
         {
             **_names(result),
-            **{name: getattr(result.run, name) for name in _SETTINGS},
+            **{name: getattr(result.run, name) for name in SETTINGS},
             "hyperparameters": json.dumps(result.run.hyperparameters),
             **result.score,
             "seconds": result.seconds,
@@ -49,7 +49,7 @@ def configurations(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
     records
         What :func:`run_records` returns.
     """
-    columns = (*_NAMES[1:5], *_SETTINGS, "hyperparameters")
+    columns = (*_NAMES[1:5], *SETTINGS, "hyperparameters")
     seeds: dict[tuple[Any, ...], list[int]] = {}
     for record in records:
         seeds.setdefault(tuple(record[name] for name in columns), []).append(record["seed"])

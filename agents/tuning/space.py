@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 _FOLDER = Path(__file__).parent / "spaces"
-_SEARCHED = ("num_envs", "hyperparameters")
+SEARCHED = ("num_envs", "exploring_starts", "hyperparameters")
+"""What of a training a space may hold."""
 Place = tuple[str, ...]
 
 
@@ -133,7 +134,7 @@ class Space:
     algorithm
         Whose they are.
     fields
-        ``num_envs`` and ``hyperparameters``, as a file holds them: values, and in their place ranges
+        Some of :data:`SEARCHED`, as a file holds them: values, and in their place ranges
         ``{low, high}`` (with ``log: true`` if wanted) or ``{choices: […]}``, at any depth. What is not
         there is the algorithm's default.
     where
@@ -152,8 +153,8 @@ class Space:
 
     def __post_init__(self) -> None:
         for name in self.fields:
-            if name not in _SEARCHED:
-                hint = close_names(str(name), _SEARCHED)
+            if name not in SEARCHED:
+                hint = close_names(str(name), SEARCHED)
                 raise ScenarioError(f"{self.where}: unknown field {shown(name)}; {hint}")
         if not self.ranges:
             raise ScenarioError(
@@ -191,8 +192,13 @@ class Space:
         }
         return self._at(values)
 
-    def parameters(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    def parameters(self, resolved: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters of a resolved configuration, by name as Optuna holds them.
+
+        Parameters
+        ----------
+        resolved
+            Each of :data:`SEARCHED`.
 
         Raises
         ------
@@ -201,7 +207,8 @@ class Space:
         """
         known = inspect.signature(self.algorithm.type).parameters
         classes = {name: one.default for name, one in known.items()}
-        given = {"num_envs": num_envs, "hyperparameters": {**classes, **hyperparameters}}
+        hyperparameters = {**classes, **resolved["hyperparameters"]}
+        given = {**resolved, "hyperparameters": hyperparameters}
         found: dict[str, Any] = {}
         for path, value in _leaves(self.fields):
             try:

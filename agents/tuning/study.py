@@ -19,7 +19,7 @@ import yaml
 
 from agents.experiment import Experiment, Problem, Run, Training, code_version
 from agents.files import png, write_whole
-from agents.tuning.space import Space
+from agents.tuning.space import SEARCHED, Space
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 
@@ -120,7 +120,7 @@ class Tuning:
             The space does not hold it.
         """
         run = self._default_runs[0]
-        return self.space.parameters(run.num_envs, run.hyperparameters)
+        return self.space.parameters(run.model_dump(include=set(SEARCHED)))
 
     @property
     def total_timesteps(self) -> int:
@@ -131,7 +131,7 @@ class Tuning:
     def name(self) -> str:
         """Name of the study: what it is, and a hash of all that its trials have in common."""
         run = self._default_runs[0]
-        common = run.model_dump(exclude={"seed", "num_envs", "hyperparameters"})
+        common = run.model_dump(exclude={"seed", *SEARCHED})
         content = [common, list(self.seeds), self.objective, self.space.fields, *code_version()]
         digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
         return f"{run.env_id.split('/')[-1]}-{run.scenario_name}-{run.algorithm}-{digest}"
@@ -265,7 +265,7 @@ def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> None:
         problem["scenario"] = scenario
     if run.observation != "belief":
         problem["observation"] = run.observation
-    training = run.model_dump(include={"total_timesteps", "num_envs", "threads", "hyperparameters"})
+    training = run.model_dump(include={"total_timesteps", "threads", *SEARCHED})
     content = {
         "name": re.sub("[^A-Za-z0-9._-]", "-", f"tuned-{run.scenario_name}-{run.algorithm}"),
         "seeds": list(tuning.seeds),

@@ -260,6 +260,59 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         infos.update(self._infos(masks, self._everyone.copy()))
         return observations, rewards, terminated, truncated, infos
 
+    def branch(
+        self, rows: NDArray[np.int64], sources: NDArray[np.int64], actions: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]:
+        """Put sub-environments where others stand, after one action more; their streams stay their own.
+
+        The hidden truth comes along, so that of what is seen there it is as likely as ever. A branch
+        that the action would end is not taken: its sub-environment stays where it is.
+
+        Parameters
+        ----------
+        rows
+            The sub-environments to move, shape (k,), each once.
+        sources
+            Where each goes to: sub-environments whose episodes are under way, shape (k,).
+        actions
+            The action that each takes there, shape (k,); its reward belongs to nobody.
+
+        Returns
+        -------
+        moved
+            Which of the k were.
+        observations, masks
+            What all of the k now see, float32 (k, size), and may do, bool (k, actions).
+        """
+        played = self._played[sources] if len(self._records) > 1 else None
+        states, elapsed = self._states[sources], self._elapsed[sources]
+        streams, ended = self._noise[rows], np.zeros(len(rows), np.bool_)
+        observations, masks = self._buffers(len(rows))
+        terminated, truncated = np.empty(len(rows), np.bool_), np.empty(len(rows), np.bool_)
+        self.kernel.step_batch(
+            self._records,
+            self._tables,
+            self._features,
+            played,
+            states,
+            streams,
+            elapsed,
+            ended,
+            actions,
+            self.max_episode_steps or 0,
+            self.observation == "outcome",
+            observations,
+            np.empty(len(rows), np.float64),
+            terminated,
+            truncated,
+            masks,
+        )
+        moved = ~(terminated | truncated)
+        to = rows[moved]
+        self._states[to], self._noise[to] = states[moved], streams[moved]
+        self._elapsed[to], self._played[to] = elapsed[moved], self._played[sources[moved]]
+        return moved, observations, masks.astype(bool)
+
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return all that the episodes under way depend on, as arrays; see :meth:`restore`."""
         return {name: getattr(self, f"_{name}").copy() for name in _SNAPSHOT}
@@ -423,10 +476,12 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             np.empty(self.num_envs, np.uint64),
         )
 
-    def _buffers(self) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    def _buffers(self, count: int | None = None) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
         """Return new arrays for observations and masks: a user keeps what was handed out."""
-        shape = self.observation_space.shape or (0,)
-        return np.empty(shape, np.float32), np.empty((shape[0], self.kernel.num_actions), np.int8)
+        count = self.num_envs if count is None else count
+        shape = self.single_observation_space.shape or ()
+        observations = np.empty((count, *shape), np.float32)
+        return observations, np.empty((count, self.kernel.num_actions), np.int8)
 
     def _infos(self, masks: NDArray[np.int8], present: NDArray[np.bool_]) -> dict[str, Any]:
         infos: dict[str, Any] = {"action_mask": masks, "_action_mask": present}

@@ -182,6 +182,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "steps as text": (change(f"{TRAINING}.total_timesteps", "1e6"), r"total_timesteps = '1e6'"),
     "no environments": (change(f"{TRAINING}.num_envs", 0), r"ppo\.num_envs = 0"),
     "no thread": (change(f"{TRAINING}.threads", 0), r"ppo\.threads = 0"),
+    "no share": (change(f"{TRAINING}.exploring_starts", 1.5), r"ppo\.exploring_starts = 1\.5"),
     "no scale of rewards": (change(f"{TRAINING}.reward_scale", 2.0), r"ppo\.reward_scale"),
     "no scores": (change("scores", 0), r"scores = 0"),
     "no workers": (change("workers", 0), r"workers = 0"),
@@ -339,6 +340,7 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
         {"total_timesteps": 193},
         {"num_envs": 5},
         {"threads": 2},
+        {"exploring_starts": 0.5},
     ]
     for name, value in run.hyperparameters.items():
         new = {**value, "final": 0.5} if isinstance(value, dict) else value + 1

@@ -67,7 +67,7 @@ def page() -> str:
 
 def records() -> list[dict[str, Any]]:
     """Return what was run: two seeds of each algorithm on each problem."""
-    settings = {"total_timesteps": 300, "num_envs": 8, "threads": 1}
+    settings = {"total_timesteps": 300, "num_envs": 8, "threads": 1, "exploring_starts": 0.25}
     hyperparameters = json.dumps({"gamma": 1.0, "learning_rate": {"initial": 1 / 300}})
     made = {"version": "0.1.0", "code": "0123abcd"}
     return [

@@ -34,6 +34,7 @@ from agents.report import (
     write_report,
 )
 from agents.report.figures import learning_curves
+from agents.report.records import SETTINGS
 from agents.runs import digest, sealed, train_run, write_run
 from qc_gym.core.record import validated
 
@@ -141,7 +142,7 @@ def test_runs_and_curves_are_those_of_the_folders(
         assert json.loads(row.pop("hyperparameters")) == run["hyperparameters"]
         names = {name: run[name] for name in ("env_id", "observation", "algorithm", "seed")}
         names |= {"run": folder.name, "scenario": run["scenario_name"]}
-        settings = {name: run[name] for name in ("total_timesteps", "num_envs", "threads")}
+        settings = {name: run[name] for name in SETTINGS}
         made = {name: content[name] for name in ("seconds", "version", "code")}
         expected = {**names, **settings, **content["score"], **made}
         assert row == {name: str(value) for name, value in expected.items()}

@@ -168,10 +168,12 @@ def test_points_of_a_space() -> None:
         "learning_rate": {"initial": 3e-3, "final": 0.0},
         "policy_kwargs": {"net_arch": [16, 16]},
     }
-    assert space.parameters(8, training.hyperparameters) == point
+    assert space.parameters(training.model_dump()) == point
     for name, value in (("n_epochs", 4), ("batch_size", 48), ("n_steps", 8)):
         with pytest.raises(ValueError, match=rf"hyperparameters\.{name}: .*{value}"):
-            space.parameters(8, {**training.hyperparameters, name: value})
+            space.parameters(
+                {"num_envs": 8, "hyperparameters": {**training.hyperparameters, name: value}}
+            )
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import baselines
 import qc_gym  # noqa: F401
 from agents import SB3VecEnv
 
+INSPECT, ACCEPT = 0, 1
 ID = "qc_gym/SequentialSampling-v0"
 TWO_POINT = {
     "prior": {"kind": "two_point", "good": 0.1, "bad": 0.4, "prob_bad": 0.5},
@@ -35,9 +36,11 @@ LINEAR_LOT = {
 }
 
 
-def native(num_envs: int, scale: float = 1.0, **kwargs: Any) -> SB3VecEnv:
+def native(
+    num_envs: int, scale: float = 1.0, exploring_starts: float = 0.0, **kwargs: Any
+) -> SB3VecEnv:
     env = gym.make_vec(ID, num_envs=num_envs, autoreset_mode="SameStep", **kwargs)
-    return SB3VecEnv(env, scale)
+    return SB3VecEnv(env, scale, exploring_starts)
 
 
 def dummy(num_envs: int, **kwargs: Any) -> DummyVecEnv:
@@ -268,3 +271,59 @@ def test_evaluation_of_scaled_rewards_is_in_money() -> None:
         best.append(callback.last_mean_reward)
     assert best[0] == best[1]
     assert best[0] < -1.0
+
+
+# --- exploring starts -----------------------------------------------------------------------
+
+
+def seen_by(env: SB3VecEnv, steps: int) -> NDArray[np.float32]:
+    """Return what an agent sees, one row after the other, that accepts each lot after an item or none."""
+    generator = np.random.default_rng(1)
+    observations = env.reset()
+    seen = [observations.copy()]
+    for _ in range(steps):
+        stop = (observations[:, 0] > 0) | (generator.random(env.num_envs) < 0.5)
+        observations = env.step(np.where(stop, ACCEPT, INSPECT))[0]
+        seen.append(observations.copy())
+    return np.concatenate(seen)
+
+
+def test_exploring_starts_show_what_the_agent_never_comes_to() -> None:
+    share = dict.fromkeys((0.0, 0.3, 1.0), 0.0)
+    for exploring_starts in share:
+        env = native(50, scenario=TWO_POINT, exploring_starts=exploring_starts)
+        env.seed(4)
+        share[exploring_starts] = float(
+            np.mean(seen_by(env, 100)[:, 0] * TWO_POINT["max_samples"] > 1.5)
+        )
+    assert 0.0 == share[0.0] < share[0.3] < share[1.0]
+
+
+def test_exploring_starts_keep_beliefs_true() -> None:
+    """Of the lots that are seen with a probability of being bad, that share is bad."""
+    env = native(2000, scenario=TWO_POINT, exploring_starts=0.7)
+    env.seed(8)
+    observations = env.reset()
+    generator = np.random.default_rng(2)
+    for _ in range(12):
+        observations = env.step(draw_actions(generator, 2000))[0]
+    bad = env.env.states["is_bad"]
+    told = observations[:, 2].astype(float)
+    error = np.sqrt((told * (1 - told)).sum())
+    assert abs(bad.sum() - told.sum()) < 4 * error
+    assert len(np.unique(told)) > 5
+
+
+def test_exploring_starts_are_the_same_every_time() -> None:
+    runs = []
+    for seed in (4, 4, 5):
+        env = native(20, scenario=TWO_POINT, exploring_starts=0.5)
+        env.seed(seed)
+        runs.append(seen_by(env, 60))
+    assert runs[0].tobytes() == runs[1].tobytes() != runs[2].tobytes()
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
+def test_no_share(share: float) -> None:
+    with pytest.raises(ValueError, match=r"exploring_starts = .*from 0 to 1"):
+        native(2, scenario=TWO_POINT, exploring_starts=share)

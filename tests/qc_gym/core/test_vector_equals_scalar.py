@@ -357,3 +357,57 @@ def test_episodes_of_one_stream_differ() -> None:
         env.reset()
         truths.append(env.state["fraction_defective"])
     assert len(set(truths)) == 10
+
+
+# --- branches -------------------------------------------------------------------------------
+
+
+def numbers(rows: np.ndarray) -> list[bytes]:
+    """Return what records hold, bit for bit, without what stands between their fields."""
+    return [rows[name].tobytes() for name in rows.dtype.names or ()] or [rows.tobytes()]
+
+
+@pytest.mark.parametrize("observation", ["belief", "outcome"])
+@pytest.mark.parametrize("scenario", [None, "train"])
+@pytest.mark.parametrize("env_id", qc_gym.ENVIRONMENTS)
+def test_a_branch_is_the_step_from_where_the_other_stands(
+    env_id: str, scenario: str | None, observation: str
+) -> None:
+    """As of an environment whose rows were put there by hand; the others do not move."""
+    n = 12
+    kwargs = {"num_envs": n, "scenario": scenario, "observation": observation}
+    env = gym.make_vec(env_id, **kwargs, autoreset_mode="SameStep", max_episode_steps=6)
+    twin = gym.make_vec(env_id, **kwargs, autoreset_mode="Disabled", max_episode_steps=6)
+    generator = np.random.default_rng(5)
+    env.reset(seed=3)
+    masks = env.action_masks()
+    taken = refused = 0
+    for _ in range(40):
+        draws = generator.random(masks.shape) * masks
+        masks = env.step(draws.argmax(axis=1))[4]["action_mask"].astype(bool)
+        rows = generator.permutation(n)[:4]
+        sources = generator.integers(n, size=4)
+        actions = (generator.random((4, masks.shape[1])) * masks[sources]).argmax(axis=1)
+        before = env.snapshot()
+        put = {name: value.copy() for name, value in before.items()}
+        for name in ("states", "elapsed", "played"):
+            put[name][rows] = before[name][sources]
+        twin.restore(put)
+        anywhere = np.zeros(n, np.int64)
+        anywhere[rows] = actions
+        seen, _, terminated, truncated, infos = twin.step(anywhere)
+        over = (terminated | truncated)[rows]
+        moved, observations, allowed = env.branch(rows, sources, actions)
+        np.testing.assert_array_equal(moved, ~over)
+        np.testing.assert_array_equal(observations[moved], seen[rows[moved]])
+        np.testing.assert_array_equal(allowed[moved], infos["action_mask"][rows[moved]] == 1)
+        after, there, went = env.snapshot(), twin.snapshot(), np.zeros(n, bool)
+        went[rows[moved]] = True
+        for name, value in after.items():
+            assert numbers(value[went]) == numbers(there[name][went])
+            assert numbers(value[~went]) == numbers(before[name][~went])
+        masks = env.action_masks()
+        taken, refused = taken + moved.sum(), refused + over.sum()
+    if env_id != "qc_gym/KStage-v0":  # one decision, which ends it
+        assert taken > 5
+    assert refused > 5
