@@ -72,7 +72,7 @@ def format_rounded(value: Any, name: str = "") -> str:
 
 
 _SCORES = frozenset(("normalised", "iqm", "low", "high", "worst", "median", "5th percentile"))
-_SHARES = frozenset(("share", "probability"))
+_SHARES = frozenset(("share", "probability", "exploring_starts"))
 
 
 def _rounded_score(score: float) -> str:
