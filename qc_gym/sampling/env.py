@@ -58,8 +58,8 @@ class SequentialSamplingEnv(QCEnv):
     ## Arguments
 
     ``scenario``: a preset (``aql10-rql20``, ``aql10-beta``, ``lot-200``, ``aql1-rql5``,
-    ``lot-500-linear``, and with inspectors who err ``tired-eyes``, ``worn-gauge``), a mapping of the
-    fields of
+    ``lot-500-linear``, ``small-lot``, and with inspectors who err ``tired-eyes``, ``worn-gauge``), a
+    mapping of the fields of
     :class:`~qc_gym.sampling.scenario.SequentialSamplingScenario`, or a YAML or JSON file of them.
     ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is the (n, d) plane with Wald's lines and the path so far, and with

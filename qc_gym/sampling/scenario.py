@@ -147,6 +147,16 @@ class SequentialSamplingScenario(Scenario):
             "max_samples": 300,
             "lot_size": 500,
         },
+        # All of a small lot may be inspected, and what is left to be judged shrinks with every item: no test
+        # with two straight lines is optimal.
+        "small-lot": {
+            "prior": {"kind": "beta", "a": 1.0, "b": 9.0, "limit": 0.10},
+            "inspection_cost": 1.0,
+            "accept_bad_cost": 200.0,
+            "reject_good_cost": 100.0,
+            "max_samples": 60,
+            "lot_size": 60,
+        },
         # An inspector at the end of a shift: one defective item in seven is missed.
         "tired-eyes": {
             "prior": {"kind": "two_point", "good": 0.02, "bad": 0.08, "prob_bad": 0.3},
