@@ -43,6 +43,9 @@ class Algorithm:
         Defaults of the number of sub-environments and of the length of training.
     defaults
         Hyperparameters that differ from those of its class.
+    return_deviation
+        What rewards are scaled to, unless they are told otherwise: the standard deviation that the return
+        of uniformly random play then has.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Algorithm:
     num_envs: int
     total_timesteps: int
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    return_deviation: float = 1.0
 
     def hyperparameters(self, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the defaults with ``given`` over them, as they can be written to a file.

@@ -57,8 +57,9 @@ def train(
         well below what the defaults are made for, they scale with it; see
         :meth:`agents.Algorithm.settle`.
     reward_scale
-        What rewards are multiplied by; by default one over the standard deviation of the return of
-        uniformly random play, so that learning rates mean the same in every currency.
+        What rewards are multiplied by; by default the algorithm's ``return_deviation`` over the standard
+        deviation of the return of uniformly random play, so that learning rates mean the same in every
+        currency.
     exploring_starts
         Share of the training episodes that start in the midst of another one, after one action at random
         (Sutton & Barto's exploring starts, from where the agent itself comes to). What it would seldom
@@ -96,7 +97,7 @@ def train(
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
-        reward_scale = 1.0 / return_deviation(env, seed)
+        reward_scale = entry.return_deviation / return_deviation(env, seed)
     vec_env = SB3VecEnv(env, reward_scale, exploring_starts)
     vec_env.seed(seed)
     with torch_threads(threads):

@@ -26,7 +26,7 @@ from agents.report.writing import FIGURES, Report, picture_stem
 from agents.tables import format_markdown, format_rounded, markdown_text
 from qc_gym.core.folders import whole_folder
 
-SEPARATES = 0.995
+SEPARATES = 0.99
 """The normalised score that no reference policy reaches on a problem that tells agents apart."""
 _LIBRARIES = ("gymnasium", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib")
 _TITLE = "# Results"

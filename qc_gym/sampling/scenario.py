@@ -147,8 +147,8 @@ class SequentialSamplingScenario(Scenario):
             "max_samples": 300,
             "lot_size": 500,
         },
-        # All of a small lot may be inspected, and what is left to be judged shrinks with every item: no test
-        # with two straight lines is optimal.
+        # All of a small lot may be inspected, and what is left to be judged shrinks with every item: no
+        # test with two straight lines is optimal.
         "small-lot": {
             "prior": {"kind": "beta", "a": 1.0, "b": 9.0, "limit": 0.10},
             "inspection_cost": 1.0,
