@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from agents.algorithms import ALGORITHMS, Algorithm
     from agents.callbacks import ExactRegret
-    from agents.policies import StochasticPolicy, load_policy, save_policy
+    from agents.policies import FrameStack, StochasticPolicy, load_policy, save_policy
     from agents.training import train
     from agents.vec_env import SB3VecEnv
 
@@ -20,6 +20,7 @@ _HOMES = {
     "ALGORITHMS": "agents.algorithms",
     "Algorithm": "agents.algorithms",
     "ExactRegret": "agents.callbacks",
+    "FrameStack": "agents.policies",
     "SB3VecEnv": "agents.vec_env",
     "StochasticPolicy": "agents.policies",
     "load_policy": "agents.policies",
@@ -31,6 +32,7 @@ __all__ = [
     "ALGORITHMS",
     "Algorithm",
     "ExactRegret",
+    "FrameStack",
     "SB3VecEnv",
     "StochasticPolicy",
     "load_policy",

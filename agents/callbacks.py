@@ -10,6 +10,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import baselines
 from agents.held_out import mean_score
+from agents.policies import as_played
 from agents.tables import format_csv
 from baselines import Score
 from qc_gym.core.env import QCEnv
@@ -108,12 +109,13 @@ class ExactRegret(BaseCallback):
 
     def _score(self) -> Score:
         inner = self.env.unwrapped
+        agent = as_played(self.model, getattr(self.training_env, "frames", 1))
         if not isinstance(inner, QCEnv) or not isinstance(inner.scenarios, ScenarioRange):
-            return baselines.score(self.env, self.model, episodes=self.episodes)
+            return baselines.score(self.env, agent, episodes=self.episodes)
         scores = baselines.score_many(
             self.env.spec.id,
             inner.scenarios,
-            self.model,
+            agent,
             count=self.count,
             seed=self.seed,
             observation=inner.observation,

@@ -18,6 +18,8 @@ import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
 from agents.held_out import HeldOut
+from agents.hyperparameters import MAX_FRAMES
+from agents.vec_env import check_exploring_starts
 from baselines.core.store import Store
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
@@ -40,6 +42,7 @@ class Training(Record):
     num_envs: Count | None = None
     threads: Count = 1
     exploring_starts: Annotated[float, Field(ge=0, le=1)] = 0.0
+    frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = 1
     hyperparameters: dict[str, Any] = {}
 
 
@@ -139,6 +142,7 @@ class Run(Record):
     num_envs: int
     threads: int
     exploring_starts: float
+    frames: int
     hyperparameters: dict[str, Any]
     held_out: HeldOut | None = None
 
@@ -228,6 +232,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
             training.total_timesteps, training.num_envs, training.hyperparameters
         )
         entry.check_rollout(num_envs, hyperparameters)
+        check_exploring_starts(training.exploring_starts, problem.observation, training.frames)
         inner = make_env(problem).unwrapped
         assert isinstance(inner, QCEnv)
         scenario, held_out = _scored_on(problem, inner.scenarios)
@@ -243,6 +248,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "num_envs": num_envs,
         "threads": training.threads,
         "exploring_starts": training.exploring_starts,
+        "frames": training.frames,
         "hyperparameters": hyperparameters,
         "held_out": held_out,
     }

@@ -19,8 +19,10 @@ from stable_baselines3.common.policies import BasePolicy
 
 from agents.algorithms import find_algorithm
 from agents.files import read_json, write_whole
+from agents.hyperparameters import MAX_FRAMES
+from agents.vec_env import stack, stacked_space
 from qc_gym.core.env import QCEnv, observation_space
-from qc_gym.core.errors import ScenarioError
+from qc_gym.core.errors import ScenarioError, shown
 from qc_gym.core.files import read_bounded
 from qc_gym.core.policy import feature_lens
 from qc_gym.core.ranges import ScenarioRange
@@ -82,9 +84,74 @@ class StochasticPolicy:
 
     def _masks(self, action_masks: NDArray[np.bool_] | None) -> dict[str, NDArray[np.bool_]]:
         """Return the masks as an argument, for a model that takes them."""
-        if action_masks is None or not isinstance(self.policy, MaskableActorCriticPolicy):
+        if action_masks is None or not takes_masks(self.policy):
             return {}
         return {"action_masks": action_masks}
+
+
+class FrameStack:
+    """A policy of the last observations, as one that keeps them: what an agent trained on frames plays.
+
+    Parameters
+    ----------
+    policy
+        A stable-baselines3 model or policy that sees so many observations side by side, the newest last.
+    frames
+        How many.
+    """
+
+    def __init__(self, policy: BaseAlgorithm | BasePolicy, frames: int) -> None:
+        shape = policy.observation_space.shape or ()
+        if len(shape) != 1 or shape[0] % frames:
+            raise ValueError(
+                f"frames = {frames}: the policy sees observations of shape {shape}, which are not so many"
+            )
+        self.policy: Any = policy
+        self.frames = frames
+
+    @property
+    def action_space(self) -> gym.Space[Any]:
+        """The actions of the policy."""
+        return self.policy.action_space
+
+    @property
+    def observation_space(self) -> gym.Space[Any]:
+        """One observation of the environment."""
+        seen = self.policy.observation_space
+        size = seen.shape[0] // self.frames
+        return gym.spaces.Box(seen.low[-size:], seen.high[-size:], dtype=seen.dtype)
+
+    def predict(
+        self,
+        observation: NDArray[np.float32],
+        state: NDArray[np.float32] | None = None,
+        episode_start: Any = None,
+        deterministic: bool = True,
+        action_masks: NDArray[np.bool_] | None = None,
+    ) -> tuple[Any, NDArray[np.float32]]:
+        """Return (actions, state): the state is the observations so far, (B, frames · size)."""
+        observations = np.atleast_2d(np.asarray(observation, np.float32))
+        seen = np.zeros((len(observations), self.frames * observations.shape[1]), np.float32)
+        if state is not None:
+            begins = False if episode_start is None else np.asarray(episode_start, np.bool_)
+            seen = np.where(np.reshape(begins, (-1, 1)), np.float32(0.0), state)
+        seen = stack(seen, observations)
+        masks = {}
+        if action_masks is not None and takes_masks(self.policy):
+            masks = {"action_masks": action_masks}
+        actions, _ = self.policy.predict(seen, deterministic=deterministic, **masks)
+        return (actions[0] if np.ndim(observation) == 1 else actions), seen
+
+
+def takes_masks(policy: BaseAlgorithm | BasePolicy) -> bool:
+    """Return whether a policy is told which actions are allowed."""
+    network = policy.policy if isinstance(policy, BaseAlgorithm) else policy
+    return isinstance(network, MaskableActorCriticPolicy)
+
+
+def as_played(policy: BaseAlgorithm | BasePolicy, frames: int) -> Any:
+    """Return what plays an environment: the policy itself, or one that keeps the frames it sees."""
+    return policy if frames == 1 else FrameStack(policy, frames)
 
 
 def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[str, Any]) -> None:
@@ -95,7 +162,7 @@ def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[s
     folder
         An existing folder; ``policy.json`` and ``policy.safetensors`` are written.
     description
-        ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario`` and ``observation`` of the
+        ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario``, ``observation`` and ``frames`` of the
         training.
     """
     for name, content in policy_files(model, description).items():
@@ -109,7 +176,7 @@ def policy_files(model: BaseAlgorithm, description: Mapping[str, Any]) -> dict[s
     return {WEIGHTS: save(tensors), DESCRIPTION: content.encode()}
 
 
-def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
+def load_policy(folder: str | Path) -> tuple[BasePolicy | FrameStack, dict[str, Any]]:
     """Return the policy in a folder that :func:`save_policy` wrote, and its description.
 
     The folder may be from anybody: no code in it is run, and nothing is made of a size that it asks for
@@ -146,10 +213,22 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy, dict[str, Any]]:
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{folder / WEIGHTS}: {name} holds numbers that are not finite")
     policy.set_training_mode(False)
-    return policy, description
+    return as_played(policy, _frames(description)), description
 
 
-def check_fits(policy: BasePolicy, description: Mapping[str, Any], env: gym.Env[Any, Any]) -> None:
+def _frames(description: Mapping[str, Any]) -> int:
+    """Return how many observations the network sees at a time; before there were frames, one."""
+    frames = description.get("frames", 1)
+    if type(frames) is not int or not 1 <= frames <= MAX_FRAMES:
+        raise ValueError(
+            f"frames = {shown(frames)}: a whole number from 1 to {MAX_FRAMES:,} is needed"
+        )
+    return frames
+
+
+def check_fits(
+    policy: BasePolicy | FrameStack, description: Mapping[str, Any], env: gym.Env[Any, Any]
+) -> None:
     """Check that a policy which :func:`load_policy` returned can play an environment.
 
     Its scenario may be another than that of the training, as long as observations and actions are
@@ -214,7 +293,7 @@ def _network(description: Mapping[str, Any]) -> BasePolicy:
     policy_kwargs = description["hyperparameters"].get("policy_kwargs") or {}
     entry.hyperparameters({"policy_kwargs": policy_kwargs})
     return entry.type.policy_aliases[entry.policy](
-        env.observation_space,
+        stacked_space(env.observation_space, _frames(description)),
         env.action_space,
         lr_schedule=lambda remaining: 0.0,
         **policy_kwargs,

@@ -21,7 +21,7 @@ from agents.experiment import Run, code_version, make_env
 from agents.files import MAX_TEXT, read_json, sha256
 from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
 from agents.held_out import mean_score, score_rows, score_sets
-from agents.policies import DESCRIPTION, WEIGHTS, policy_files
+from agents.policies import DESCRIPTION, WEIGHTS, as_played, policy_files
 from agents.tables import format_csv
 from agents.training import torch_threads, train
 from baselines import Score, Scores
@@ -214,9 +214,10 @@ def train_run(
     curve = _Messages(env, run, messages)
     with using(optima):
         model = train(**run.training, callback=curve, checkpoint=checkpoint, replay=replay)
-        held_out = _held_out_scores(run, model)
+        agent = as_played(model, run.frames)
+        held_out = _held_out_scores(run, agent)
         score = (
-            mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, model)
+            mean_score(next(iter(held_out.values()))) if held_out else baselines.score(env, agent)
         )
     version, code = code_version()
     result = {
@@ -337,4 +338,5 @@ def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
         "env_id": run.env_id,
         "scenario": run.scenario if is_range else inner.scenario.model_dump(mode="json"),
         "observation": run.observation,
+        "frames": run.frames,
     }

@@ -36,6 +36,7 @@ def train(
     hyperparameters: Mapping[str, Any] | None = None,
     reward_scale: float | None = None,
     exploring_starts: float = 0.0,
+    frames: int = 1,
     callback: Any = None,
     tensorboard_log: str | None = None,
     threads: int = 1,
@@ -63,7 +64,10 @@ def train(
     exploring_starts
         Share of the training episodes that start in the midst of another one, after one action at random
         (Sutton & Barto's exploring starts, from where the agent itself comes to). What it would seldom
-        see, or never do again, it goes on learning about.
+        see, or never do again, it goes on learning about. Only with ``observation="belief"``.
+    frames
+        How many of the last observations the agent sees at a time. With more than one, what plays is
+        ``agents.FrameStack(model, frames)``, a policy that keeps them.
     callback
         A callback of stable-baselines3, or a list of them; for instance :class:`agents.ExactRegret`.
     tensorboard_log
@@ -91,14 +95,18 @@ def train(
     if num_envs is not None:
         num_envs = _whole("num_envs", num_envs)
     total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
-    seed, threads = _whole("seed", seed), _whole("threads", threads)
+    seed, threads, frames = (
+        _whole("seed", seed),
+        _whole("threads", threads),
+        _whole("frames", frames),
+    )
     if threads < 1:
         raise ValueError(f"threads = {threads}: at least 1 is needed")
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = entry.return_deviation / return_deviation(env, seed)
-    vec_env = SB3VecEnv(env, reward_scale, exploring_starts)
+    vec_env = SB3VecEnv(env, reward_scale, exploring_starts, frames)
     vec_env.seed(seed)
     with torch_threads(threads):
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
@@ -20,6 +21,33 @@ def random_actions(masks: NDArray[np.bool_], generator: np.random.Generator) -> 
     return (generator.random(masks.shape) * masks).argmax(axis=1)
 
 
+def stack(seen: NDArray[np.float32], observations: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the last observations of each row, (n, frames · size), with one more, the oldest left out."""
+    size = observations.shape[1]
+    return np.concatenate((seen[:, size:], observations), axis=1)
+
+
+def stacked_space(space: gym.Space[Any], frames: int) -> gym.spaces.Box:
+    """Return the space of so many observations side by side, zeros among them."""
+    assert isinstance(space, gym.spaces.Box)
+    if frames == 1:
+        return space
+    low = np.tile(np.minimum(space.low, 0.0), frames)
+    return gym.spaces.Box(low, np.tile(np.maximum(space.high, 0.0), frames), dtype=np.float32)
+
+
+def check_exploring_starts(exploring_starts: float, observation: str, frames: int) -> None:
+    """Raise a ValueError where an episode may not start in the midst of another one.
+
+    An agent that is to remember what it saw would stand there without having seen it.
+    """
+    if exploring_starts and (observation != "belief" or frames > 1):
+        raise ValueError(
+            f"exploring_starts = {exploring_starts!r}: goes with observation 'belief' and 1 frame, as an "
+            "agent that must remember would have nothing to remember there"
+        )
+
+
 class SB3VecEnv(VecEnv):
     """An adapter: one native vector environment behind stable-baselines3's ``VecEnv``.
 
@@ -33,10 +61,17 @@ class SB3VecEnv(VecEnv):
         Share of the episodes that start where another one stands, after one action at random there,
         unless that would end them: what the agent would seldom come to, or never do, is seen from the
         step after it. Their reports tell of the part that was played.
+    frames
+        How many of the last observations of an episode are seen at a time, the newest last and zeros for
+        those before the first.
     """
 
     def __init__(
-        self, env: QCVectorEnv, reward_scale: float = 1.0, exploring_starts: float = 0.0
+        self,
+        env: QCVectorEnv,
+        reward_scale: float = 1.0,
+        exploring_starts: float = 0.0,
+        frames: int = 1,
     ) -> None:
         if not isinstance(env, QCVectorEnv) or env.autoreset_mode is not AutoresetMode.SAME_STEP:
             raise TypeError(
@@ -49,12 +84,21 @@ class SB3VecEnv(VecEnv):
             raise ValueError(
                 f"exploring_starts = {exploring_starts!r}: a share from 0 to 1 is needed"
             )
+        if frames < 1:
+            raise ValueError(f"frames = {frames!r}: a whole number of at least 1 is needed")
+        check_exploring_starts(exploring_starts, env.observation, frames)
         self.env = env
+        self.frames = frames
         self.reward_scale = reward_scale
         self.exploring_starts = exploring_starts
         self._seed = 0
         self._steps = np.zeros(1, np.int64)
-        super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
+        super().__init__(
+            env.num_envs,
+            stacked_space(env.single_observation_space, frames),
+            env.single_action_space,
+        )
+        self._seen = np.zeros((env.num_envs, *(self.observation_space.shape or ())), np.float32)
         self._returns = np.zeros(env.num_envs)
         self._lengths = np.zeros(env.num_envs, np.int64)
         self._masks: NDArray[np.bool_] | None = None
@@ -73,7 +117,9 @@ class SB3VecEnv(VecEnv):
         self._lengths[:] = 0
         self._masks = infos["action_mask"].astype(bool)
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return observations
+        self._seen[:] = 0.0
+        self._seen = stack(self._seen, observations)
+        return self._seen.copy()
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         """Note the actions (num_envs,) of the step to take."""
@@ -88,10 +134,11 @@ class SB3VecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         dones = terminated | truncated
+        before, size = self._seen, observations.shape[1]
         each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for i in np.flatnonzero(dones):
             each[i] = {
-                "terminal_observation": infos["final_obs"][i],
+                "terminal_observation": np.concatenate((before[i, size:], infos["final_obs"][i])),
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                 # What stable-baselines3's Monitor reports of an episode: return and length.
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
@@ -100,7 +147,9 @@ class SB3VecEnv(VecEnv):
         self._lengths[dones] = 0
         if self.exploring_starts:
             self._start_elsewhere(dones, observations, self._masks)
-        return observations, (rewards * self.reward_scale).astype(np.float32), dones, each
+        before[dones] = 0.0
+        self._seen = stack(before, observations)
+        return self._seen.copy(), (rewards * self.reward_scale).astype(np.float32), dones, each
 
     def _start_elsewhere(
         self,
@@ -131,6 +180,7 @@ class SB3VecEnv(VecEnv):
             "lengths": self._lengths,
             "masks": self._masks,
             "steps": self._steps,
+            "seen": self._seen,
         }
         return {**self.env.snapshot(), **{name: value.copy() for name, value in mine.items()}}
 
@@ -141,6 +191,7 @@ class SB3VecEnv(VecEnv):
         self._reset_seeds()
         self._returns[:], self._lengths[:] = snapshot["returns"], snapshot["lengths"]
         self._steps[:] = snapshot["steps"]
+        self._seen[:] = snapshot["seen"]
         self._masks = snapshot["masks"].copy()
         self.reset_infos = [{} for _ in range(self.num_envs)]
 

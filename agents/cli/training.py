@@ -76,6 +76,14 @@ def train(
             help="Share of the episodes that start where another one stands, after an action at random.",
         ),
     ] = 0.0,
+    frames: Annotated[
+        int,
+        typer.Option(
+            parser=whole_number,
+            metavar="NUMBER",
+            help="How many of the last observations the agent sees at a time.",
+        ),
+    ] = 1,
     hyper: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,6 +108,7 @@ def train(
         "num_envs": num_envs,
         "threads": threads,
         "exploring_starts": exploring_starts,
+        "frames": frames,
         "hyperparameters": hyperparameters,
     }
     problem = {

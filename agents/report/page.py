@@ -91,6 +91,7 @@ _WORDS = {
     "total_timesteps": "steps of training",
     "num_envs": "environments played at a time",
     "threads": "threads of torch",
+    "frames": "how many of the last observations the agent sees at a time",
     "exploring_starts": "share of the episodes that start where another one stands, after a random action",
     "hyperparameters": "what is not the library's default",
     "timesteps": "steps of training",

@@ -12,7 +12,7 @@ from agents.report.results import Result
 from baselines import Score
 
 _NAMES = ("run", "env_id", "scenario", "observation", "algorithm", "seed")
-SETTINGS = ("total_timesteps", "num_envs", "threads", "exploring_starts")
+SETTINGS = ("total_timesteps", "num_envs", "threads", "exploring_starts", "frames")
 _SCORE = tuple(field.name for field in fields(Score))
 RUN_RECORD = (*_NAMES, *SETTINGS, "hyperparameters", *_SCORE, "seconds", "version", "code")
 """Columns of ``runs.csv``: a row for each run; ``hyperparameters`` is JSON."""

@@ -129,7 +129,7 @@ def read_result(folder: str | Path) -> Result:
 
 def _check_same(run: Run, trained: Mapping[str, Any]) -> None:
     """Raise a ValueError where a run is not the one whose policy lies beside it, which was checked."""
-    for name in ("env_id", "scenario", "observation", "algorithm"):
+    for name in ("env_id", "scenario", "observation", "algorithm", "frames"):
         if getattr(run, name) != trained[name]:
             raise ValueError(
                 f"{RUN}: {name} = {shown(getattr(run, name))}: that of {DESCRIPTION} is "

@@ -134,6 +134,18 @@ def test_it_goes_on_with_exploring_starts(algorithm: str, tmp_path: Path) -> Non
     assert again == curve
 
 
+@pytest.mark.parametrize("algorithm", ["ppo", "maskable_ppo", "dqn"])
+def test_it_goes_on_with_frames(algorithm: str, tmp_path: Path) -> None:
+    undisturbed, curve = train_tiny(algorithm, frames=3)
+    kept: dict[str, Any] = {"checkpoint": tmp_path / "state.npz", "replay": True}
+    for at in (130, 300):
+        with pytest.raises(BrokenOff):
+            train_tiny(algorithm, at, frames=3, **kept)
+    model, again = train_tiny(algorithm, frames=3, **kept)
+    assert_same(model, undisturbed)
+    assert again == curve
+
+
 def test_a_damaged_checkpoint_is_none(tmp_path: Path) -> None:
     path = tmp_path / "state.npz"
     undisturbed, _ = train_tiny("ppo", checkpoint=path)

@@ -183,6 +183,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "no environments": (change(f"{TRAINING}.num_envs", 0), r"ppo\.num_envs = 0"),
     "no thread": (change(f"{TRAINING}.threads", 0), r"ppo\.threads = 0"),
     "no share": (change(f"{TRAINING}.exploring_starts", 1.5), r"ppo\.exploring_starts = 1\.5"),
+    "no frames": (change(f"{TRAINING}.frames", 0), r"ppo\.frames = 0"),
+    "many frames": (change(f"{TRAINING}.frames", 1001), r"ppo\.frames = 1001: .*1000"),
     "no scale of rewards": (change(f"{TRAINING}.reward_scale", 2.0), r"ppo\.reward_scale"),
     "no scores": (change("scores", 0), r"scores = 0"),
     "no workers": (change("workers", 0), r"workers = 0"),
@@ -341,6 +343,7 @@ def test_names_differ_where_runs_do(monkeypatch: pytest.MonkeyPatch) -> None:
         {"num_envs": 5},
         {"threads": 2},
         {"exploring_starts": 0.5},
+        {"frames": 2},
     ]
     for name, value in run.hyperparameters.items():
         new = {**value, "final": 0.5} if isinstance(value, dict) else value + 1

@@ -67,7 +67,13 @@ def page() -> str:
 
 def records() -> list[dict[str, Any]]:
     """Return what was run: two seeds of each algorithm on each problem."""
-    settings = {"total_timesteps": 300, "num_envs": 8, "threads": 1, "exploring_starts": 0.25}
+    settings = {
+        "total_timesteps": 300,
+        "num_envs": 8,
+        "threads": 1,
+        "exploring_starts": 0.25,
+        "frames": 2,
+    }
     hyperparameters = json.dumps({"gamma": 1.0, "learning_rate": {"initial": 1 / 300}})
     made = {"version": "0.1.0", "code": "0123abcd"}
     return [
@@ -161,10 +167,10 @@ def test_what_was_run_is_told(page: str) -> None:
     told = page.split('<section id="run"')[1].split("</section>")[0]
     assert "8 runs of qc-gym 0.1.0 (code 0123abcd)" in told
     cells = [text for text, _ in Reader(page).cells["run"]]
-    assert len(cells) == 10 * len(PROBLEMS) * len(SCORES)
+    assert len(cells) == 11 * len(PROBLEMS) * len(SCORES)
     assert cells[:4] == [*PROBLEMS[0], "ppo"]
     settings = "gamma 1, learning_rate initial 0.00333"
-    assert cells[4:10] == ["0, 1", "300", "8", "1", "25 %", settings]
+    assert cells[4:11] == ["0, 1", "300", "8", "1", "25 %", "2", settings]
     for name, meaning in FILES.items():
         assert f'<a href="{name}">{name}</a>, {meaning}' in told
 

@@ -22,7 +22,16 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from strategies import SMALL_LOT
 
 import baselines
-from agents import ALGORITHMS, SB3VecEnv, StochasticPolicy, load_policy, save_policy, train
+from agents import (
+    ALGORITHMS,
+    FrameStack,
+    SB3VecEnv,
+    StochasticPolicy,
+    load_policy,
+    save_policy,
+    train,
+)
+from agents.policies import check_fits
 from agents.training import make_training_env
 
 ID = "qc_gym/SequentialSampling-v0"
@@ -100,6 +109,75 @@ def test_round_trip(
     assert asdict(baselines.score(env, policy, episodes=500)) == asdict(score)
     weights = model.policy.state_dict()
     assert all(torch.equal(weights[key], value) for key, value in policy.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["ppo", "maskable_ppo", "dqn"])
+def test_round_trip_of_frames(name: str, tmp_path: Path) -> None:
+    """The policy that is read keeps what it sees, as the one that was trained on frames does."""
+    model = train(
+        name,
+        ID,
+        scenario=SMALL_LOT,
+        observation="outcome",
+        frames=3,
+        seed=3,
+        total_timesteps=128,
+        num_envs=4,
+        hyperparameters=HYPERPARAMETERS[name],
+    )
+    save_policy(model, tmp_path, describe(name, observation="outcome", frames=3))
+    policy, _ = load_policy(tmp_path)
+    assert isinstance(policy, FrameStack)
+    env = gym.make(ID, scenario=SMALL_LOT, observation="outcome")
+    check_fits(policy, describe(name, observation="outcome"), env)
+    ours = baselines.score(env, FrameStack(model, 3), episodes=500)
+    assert asdict(baselines.score(env, policy, episodes=500)) == asdict(ours)
+    assert not ours.exact
+    with pytest.raises(TypeError, match=r"sees observations of shape \(9,\)"):
+        baselines.score(env, model)
+    with pytest.raises(ValueError, match="frames = 2"):
+        FrameStack(model, 2)
+
+
+class Noting:
+    """A policy of three frames that notes what it is shown."""
+
+    def __init__(self) -> None:
+        space = gym.spaces.Box(0.0, 9.0, (6,), np.float32)
+        self.observation_space, self.action_space = space, gym.spaces.Discrete(2)
+        self.shown: list[Any] = []
+
+    def predict(self, observation: Any, deterministic: bool = True) -> tuple[Any, None]:
+        self.shown.append(observation.tolist())
+        return np.zeros(len(observation), np.int64), None
+
+
+def test_a_stack_keeps_the_last_frames_of_each_episode() -> None:
+    noting = Noting()
+    policy = FrameStack(noting, 3)  # type: ignore[arg-type]
+    state = None
+    for step in range(1, 5):
+        starts = np.array([step == 1, step in (1, 3)])
+        seen = np.array([[step, 0], [step, 9]], np.float32)
+        actions, state = policy.predict(seen, state, starts)
+        assert actions.tolist() == [0, 0]
+    assert noting.shown == [
+        [[0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 9]],
+        [[0, 0, 1, 0, 2, 0], [0, 0, 1, 9, 2, 9]],
+        [[1, 0, 2, 0, 3, 0], [0, 0, 0, 0, 3, 9]],
+        [[2, 0, 3, 0, 4, 0], [0, 0, 3, 9, 4, 9]],
+    ]
+    assert policy.observation_space.shape == (2,)
+    action, _ = policy.predict(np.zeros(2, np.float32))
+    assert action == 0
+
+
+@pytest.mark.parametrize("frames", [0, 1.0, True, "3", 10**9])
+def test_frames_that_are_none(saved: Path, frames: Any) -> None:
+    path = saved / "policy.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "frames": frames}))
+    with pytest.raises(ValueError, match=r"policy\.json: tells of no policy: .*frames = "):
+        load_policy(saved)
 
 
 @pytest.mark.parametrize("name", ["ppo", "recurrent_ppo"])

@@ -67,7 +67,7 @@ def trained(env: gym.Env[Any, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 def train_tiny(scenario: Any = SCENARIO, **kwargs: Any) -> BaseAlgorithm:
     settings = {"total_timesteps": 320, "num_envs": 4, "hyperparameters": TINY, **kwargs}
-    return train("ppo", ID, scenario=scenario, **settings)
+    return train(settings.pop("algorithm", "ppo"), ID, scenario=scenario, **settings)
 
 
 def same_weights(one: BaseAlgorithm, other: BaseAlgorithm) -> bool:
@@ -327,6 +327,9 @@ def test_rewards_are_scaled_by_the_deviation() -> None:
     expected = 1 / random_play_deviation(SCENARIO)
     assert model.get_env().reward_scale == pytest.approx(expected, rel=0.02)
     assert train_tiny(reward_scale=0.125).get_env().reward_scale == 0.125
+    dqn = {"algorithm": "dqn", "hyperparameters": {"learning_starts": 64, "buffer_size": 500}}
+    model = train_tiny(num_envs=128, total_timesteps=1024, **dqn)
+    assert model.get_env().reward_scale == pytest.approx(0.3 * expected, rel=0.02)
 
 
 def test_training_is_the_same_in_every_currency() -> None:

@@ -10,7 +10,13 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor, VecNormalize
+from stable_baselines3.common.vec_env import (
+    DummyVecEnv,
+    VecEnv,
+    VecFrameStack,
+    VecMonitor,
+    VecNormalize,
+)
 
 import baselines
 import qc_gym  # noqa: F401
@@ -37,10 +43,14 @@ LINEAR_LOT = {
 
 
 def native(
-    num_envs: int, scale: float = 1.0, exploring_starts: float = 0.0, **kwargs: Any
+    num_envs: int,
+    scale: float = 1.0,
+    exploring_starts: float = 0.0,
+    frames: int = 1,
+    **kwargs: Any,
 ) -> SB3VecEnv:
     env = gym.make_vec(ID, num_envs=num_envs, autoreset_mode="SameStep", **kwargs)
-    return SB3VecEnv(env, scale, exploring_starts)
+    return SB3VecEnv(env, scale, exploring_starts, frames)
 
 
 def dummy(num_envs: int, **kwargs: Any) -> DummyVecEnv:
@@ -327,3 +337,42 @@ def test_exploring_starts_are_the_same_every_time() -> None:
 def test_no_share(share: float) -> None:
     with pytest.raises(ValueError, match=r"exploring_starts = .*from 0 to 1"):
         native(2, scenario=TWO_POINT, exploring_starts=share)
+
+
+# --- frames ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("frames", [2, 4, 9])
+def test_frames_are_those_of_stable_baselines(frames: int) -> None:
+    """Episodes of up to six observations, of outcomes: both stacks of one and the same environment."""
+    kwargs: dict[str, Any] = {"scenario": TWO_POINT, "observation": "outcome"}
+    ours, theirs = native(7, frames=frames, **kwargs), VecFrameStack(native(7, **kwargs), frames)
+    for env in (ours, theirs):
+        env.seed(3)
+    assert ours.observation_space == theirs.observation_space
+    generator = np.random.default_rng(0)
+    np.testing.assert_array_equal(ours.reset(), theirs.reset())
+    for _ in range(60):
+        actions = draw_actions(generator, 7)
+        seen, rewards, dones, infos = ours.step(actions)
+        others, other_rewards, other_dones, other_infos = theirs.step(actions)
+        np.testing.assert_array_equal(seen, others)
+        np.testing.assert_array_equal(rewards, other_rewards)
+        np.testing.assert_array_equal(dones, other_dones)
+        assert ours.observation_space.contains(seen[0])
+        for info, other, done in zip(infos, other_infos, dones, strict=True):
+            if done:
+                np.testing.assert_array_equal(
+                    info["terminal_observation"], other["terminal_observation"]
+                )
+
+
+def test_no_frames() -> None:
+    with pytest.raises(ValueError, match=r"frames = 0: .*at least 1"):
+        native(2, scenario=TWO_POINT, frames=0)
+
+
+@pytest.mark.parametrize("other", [{"observation": "outcome"}, {"frames": 2}])
+def test_exploring_starts_leave_nothing_to_remember(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"exploring_starts = 0\.5: .*'belief' and 1 frame"):
+        native(2, scenario=TWO_POINT, exploring_starts=0.5, **other)
