@@ -7,10 +7,15 @@ MINUTES ?= 20
 SAMPLE ?= 300
 SEED ?= 0
 
-.PHONY: bench smoke test cluster interop fuzz coverage mutate docs lint format clean
+.PHONY: bench results smoke test cluster interop fuzz coverage mutate docs lint format clean
 
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
+
+# The published results, docs/results: up to 2.5 hours on two cores. It goes on where it was broken off.
+results: $(VENV)/installed
+	$(BIN)/qc-gym bench configs/full.yaml
+	$(BIN)/qc-gym report results/full --pages docs/results
 
 smoke: $(VENV)/installed
 	$(BIN)/qc-gym bench configs/smoke.yaml
