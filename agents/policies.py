@@ -24,6 +24,7 @@ from agents.vec_env import stack, stacked_space
 from qc_gym.core.env import QCEnv, observation_space
 from qc_gym.core.errors import ScenarioError, shown
 from qc_gym.core.files import read_bounded
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import feature_lens
 from qc_gym.core.ranges import ScenarioRange
 
@@ -98,9 +99,15 @@ class FrameStack:
         A stable-baselines3 model or policy that sees so many observations side by side, the newest last.
     frames
         How many.
+
+    Raises
+    ------
+    ValueError
+        Its observations are not so many.
     """
 
     def __init__(self, policy: BaseAlgorithm | BasePolicy, frames: int) -> None:
+        frames = whole_number("frames", frames, 1)
         shape = policy.observation_space.shape or ()
         if len(shape) != 1 or shape[0] % frames:
             raise ValueError(

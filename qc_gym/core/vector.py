@@ -283,7 +283,16 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             Which of the k were.
         observations, masks
             What all of the k now see, float32 (k, size), and may do, bool (k, actions).
+
+        Raises
+        ------
+        ValueError
+            Not whole numbers of one and the same shape (k,), or one that is out of range; nothing has
+            moved then.
+        gymnasium.error.ResetNeeded
+            Before the first reset, or the episode of a source is over.
         """
+        rows, sources, actions = self._checked_branch(rows, sources, actions)
         played = self._played[sources] if len(self._records) > 1 else None
         states, elapsed = self._states[sources], self._elapsed[sources]
         streams, ended = self._noise[rows], np.zeros(len(rows), np.bool_)
@@ -311,6 +320,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         to = rows[moved]
         self._states[to], self._noise[to] = states[moved], streams[moved]
         self._elapsed[to], self._played[to] = elapsed[moved], self._played[sources[moved]]
+        self._ended[to] = False
         return moved, observations, masks.astype(bool)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
@@ -437,6 +447,35 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 "options={'reset_mask': …} first"
             )
         return checked
+
+    def _checked_branch(
+        self, rows: Any, sources: Any, actions: Any
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        if self._stream_source is None:
+            raise gym.error.ResetNeeded("call reset() before branch()")
+        given = {"rows": rows, "sources": sources, "actions": actions}
+        arrays = {name: np.asarray(value) for name, value in given.items()}
+        count = arrays["rows"].size
+        for name, array in arrays.items():
+            if array.shape != (count,) or array.dtype.kind not in "iu":
+                raise ValueError(
+                    f"{name}: whole numbers of shape ({count},), as rows have, are needed, got "
+                    f"{array.dtype} of shape {array.shape}"
+                )
+            most = self.kernel.num_actions if name == "actions" else self.num_envs
+            outside = (array < 0) | (array >= most)
+            if outside.any():
+                i = int(outside.argmax())
+                raise ValueError(f"{name}[{i}] = {array[i]}: allowed are 0 to {most - 1}")
+        if len(np.unique(arrays["rows"])) < count:
+            raise ValueError("rows: each sub-environment may be moved once")
+        if self._ended[arrays["sources"]].any():
+            i = int(self._ended[arrays["sources"]].argmax())
+            raise gym.error.ResetNeeded(
+                f"sources[{i}] = {arrays['sources'][i]}: the episode of that sub-environment is over"
+            )
+        checked = [np.require(array, np.int64, ["C", "W", "A"]) for array in arrays.values()]
+        return checked[0], checked[1], checked[2]
 
     def _check_range(self, actions: NDArray[np.int64], given: NDArray[Any]) -> None:
         """Raise a ValueError for the first action that is not one of 0, …, actions − 1."""

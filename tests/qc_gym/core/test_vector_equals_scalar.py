@@ -411,3 +411,39 @@ def test_a_branch_is_the_step_from_where_the_other_stands(
     if env_id != "qc_gym/KStage-v0":  # one decision, which ends it
         assert taken > 5
     assert refused > 5
+
+
+@pytest.mark.parametrize(
+    ("branch", "message"),
+    [
+        (([0, 1], [1, 2], [0]), r"actions: .*shape \(2,\).*got int64 of shape \(1,\)"),
+        (([0.0], [1], [0]), r"rows: .*got float64"),
+        (([[0]], [1], [0]), r"rows: .*got int64 of shape \(1, 1\)"),
+        (([0, 4], [1, 2], [0, 0]), r"rows\[1\] = 4: allowed are 0 to 3"),
+        (([0], [-1], [0]), r"sources\[0\] = -1: allowed are 0 to 3"),
+        (([0], [1], [3]), r"actions\[0\] = 3: allowed are 0 to 2"),
+        (([2, 2], [1, 0], [0, 0]), r"rows: each sub-environment may be moved once"),
+    ],
+)
+def test_no_branch(branch: tuple[Any, Any, Any], message: str) -> None:
+    env = gym.make_vec(ID, num_envs=4, autoreset_mode="Disabled")
+    with pytest.raises(gym.error.ResetNeeded, match=r"before branch\(\)"):
+        env.branch(*map(np.array, branch))
+    env.reset(seed=1)
+    before = env.snapshot()
+    with pytest.raises(ValueError, match=message):
+        env.branch(*map(np.array, branch))
+    for name, value in env.snapshot().items():
+        assert numbers(value) == numbers(before[name])
+
+
+def test_a_branch_needs_an_episode_under_way_and_begins_one() -> None:
+    env = gym.make_vec(ID, num_envs=3, autoreset_mode="Disabled")
+    env.reset(seed=1)
+    env.step(np.array([1, 0, 0]))  # the first lot is accepted
+    with pytest.raises(gym.error.ResetNeeded, match=r"sources\[1\] = 0: .*is over"):
+        env.branch(np.array([1, 2]), np.array([2, 0]), np.array([0, 0]))
+    moved, *_ = env.branch(np.array([0]), np.array([1]), np.array([0]))
+    assert moved.all()
+    observations = env.step(np.zeros(3, np.int64))[0]
+    assert (observations[:, 0] * 400).round().tolist() == [3, 2, 2]
