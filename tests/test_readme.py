@@ -206,7 +206,8 @@ def test_commands_run_as_written(
 def test_the_space_is_one() -> None:
     (block,) = re.findall(r"^(    num_envs: .*\n(?:    .*\n)+)", TEXT, re.MULTILINE)
     space = Space(find_algorithm("ppo"), yaml.safe_load(block))
-    assert set(space.names.values()) == {"num_envs", "learning_rate.initial", "ent_coef"}
+    searched = {"num_envs", "exploring_starts", "learning_rate.initial", "ent_coef"}
+    assert set(space.names.values()) == searched
 
 
 def test_make_has_the_targets() -> None:
