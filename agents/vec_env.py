@@ -117,9 +117,7 @@ class SB3VecEnv(VecEnv):
         self._lengths[:] = 0
         self._masks = infos["action_mask"].astype(bool)
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        self._seen[:] = 0.0
-        self._seen = stack(self._seen, observations)
-        return self._seen.copy()
+        return self._remembered(observations, np.ones(self.num_envs, np.bool_))
 
     def step_async(self, actions: NDArray[np.int64]) -> None:
         """Note the actions (num_envs,) of the step to take."""
@@ -134,11 +132,14 @@ class SB3VecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         dones = terminated | truncated
-        before, size = self._seen, observations.shape[1]
         each: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        for i in np.flatnonzero(dones):
+        rows = np.flatnonzero(dones)
+        final = infos["final_obs"][rows] if len(rows) else ()
+        if self.frames > 1 and len(rows):
+            final = stack(self._seen[rows], np.stack(final))
+        for i, seen in zip(rows, final, strict=True):
             each[i] = {
-                "terminal_observation": np.concatenate((before[i, size:], infos["final_obs"][i])),
+                "terminal_observation": seen,
                 "TimeLimit.truncated": bool(truncated[i] and not terminated[i]),
                 # What stable-baselines3's Monitor reports of an episode: return and length.
                 "episode": {"r": float(self._returns[i]), "l": int(self._lengths[i])},
@@ -147,9 +148,18 @@ class SB3VecEnv(VecEnv):
         self._lengths[dones] = 0
         if self.exploring_starts:
             self._start_elsewhere(dones, observations, self._masks)
-        before[dones] = 0.0
-        self._seen = stack(before, observations)
-        return self._seen.copy(), (rewards * self.reward_scale).astype(np.float32), dones, each
+        seen = self._remembered(observations, dones)
+        return seen, (rewards * self.reward_scale).astype(np.float32), dones, each
+
+    def _remembered(
+        self, observations: NDArray[np.float32], starts: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Return what is seen now beside what is kept, of which episodes that start have nothing."""
+        if self.frames == 1:
+            return observations
+        self._seen[starts] = 0.0
+        self._seen = stack(self._seen, observations)
+        return self._seen.copy()
 
     def _start_elsewhere(
         self,
