@@ -71,7 +71,7 @@ class StochasticPolicy:
 
         ``action_masks`` is for a model that takes them (MaskablePPO); another does not read it.
         """
-        masks = self._masks(action_masks)
+        masks = _masks(self.policy, action_masks)
         return self.policy.predict(observation, state, episode_start, deterministic, **masks)
 
     def action_probabilities(
@@ -80,14 +80,8 @@ class StochasticPolicy:
         """Return the probabilities of the actions, (B, size) → float64 (B, A)."""
         tensor, _ = self.policy.obs_to_tensor(observations)
         with torch.no_grad():
-            answer = self.policy.get_distribution(tensor, **self._masks(action_masks))
+            answer = self.policy.get_distribution(tensor, **_masks(self.policy, action_masks))
         return np.asarray(answer.distribution.probs.double().numpy())
-
-    def _masks(self, action_masks: NDArray[np.bool_] | None) -> dict[str, NDArray[np.bool_]]:
-        """Return the masks as an argument, for a model that takes them."""
-        if action_masks is None or not takes_masks(self.policy):
-            return {}
-        return {"action_masks": action_masks}
 
 
 class FrameStack:
@@ -143,17 +137,19 @@ class FrameStack:
             begins = False if episode_start is None else np.asarray(episode_start, np.bool_)
             seen = np.where(np.reshape(begins, (-1, 1)), np.float32(0.0), state)
         seen = stack(seen, observations)
-        masks = {}
-        if action_masks is not None and takes_masks(self.policy):
-            masks = {"action_masks": action_masks}
+        masks = _masks(self.policy, action_masks)
         actions, _ = self.policy.predict(seen, deterministic=deterministic, **masks)
         return (actions[0] if np.ndim(observation) == 1 else actions), seen
 
 
-def takes_masks(policy: BaseAlgorithm | BasePolicy) -> bool:
-    """Return whether a policy is told which actions are allowed."""
+def _masks(
+    policy: BaseAlgorithm | BasePolicy, action_masks: NDArray[np.bool_] | None
+) -> dict[str, NDArray[np.bool_]]:
+    """Return the masks as an argument, for a policy that takes them."""
     network = policy.policy if isinstance(policy, BaseAlgorithm) else policy
-    return isinstance(network, MaskableActorCriticPolicy)
+    if action_masks is None or not isinstance(network, MaskableActorCriticPolicy):
+        return {}
+    return {"action_masks": action_masks}
 
 
 def as_played(policy: BaseAlgorithm | BasePolicy, frames: int) -> Any:

@@ -95,11 +95,8 @@ def train(
     if num_envs is not None:
         num_envs = _whole("num_envs", num_envs)
     total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
-    seed, threads, frames = (
-        _whole("seed", seed),
-        _whole("threads", threads),
-        _whole("frames", frames),
-    )
+    seed, threads = _whole("seed", seed), _whole("threads", threads)
+    frames = _whole("frames", frames)
     if threads < 1:
         raise ValueError(f"threads = {threads}: at least 1 is needed")
     entry.check_rollout(num_envs, resolved)

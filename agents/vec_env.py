@@ -37,10 +37,12 @@ def stacked_space(space: gym.Space[Any], frames: int) -> gym.spaces.Box:
 
 
 def check_exploring_starts(exploring_starts: float, observation: str, frames: int) -> None:
-    """Raise a ValueError where an episode may not start in the midst of another one.
+    """Raise a ValueError for no share, or where an episode may not start in the midst of another one.
 
     An agent that is to remember what it saw would stand there without having seen it.
     """
+    if not 0 <= exploring_starts <= 1:
+        raise ValueError(f"exploring_starts = {exploring_starts!r}: a share from 0 to 1 is needed")
     if exploring_starts and (observation != "belief" or frames > 1):
         raise ValueError(
             f"exploring_starts = {exploring_starts!r}: goes with observation 'belief' and 1 frame, as an "
@@ -80,10 +82,6 @@ class SB3VecEnv(VecEnv):
             )
         if not reward_scale > 0:
             raise ValueError(f"reward_scale = {reward_scale!r}: a positive number is needed")
-        if not 0 <= exploring_starts <= 1:
-            raise ValueError(
-                f"exploring_starts = {exploring_starts!r}: a share from 0 to 1 is needed"
-            )
         if frames < 1:
             raise ValueError(f"frames = {frames!r}: a whole number of at least 1 is needed")
         check_exploring_starts(exploring_starts, env.observation, frames)

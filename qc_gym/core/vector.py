@@ -42,6 +42,19 @@ def _is_list(seed: Any) -> bool:
     return isinstance(seed, Sequence) and not isinstance(seed, str | bytes)
 
 
+def _whole_numbers(name: str, given: Any, count: int) -> NDArray[np.int64]:
+    """Return whole numbers as the compiled loops take them; a ValueError for anything else."""
+    array = np.asarray(given)
+    if array.shape != (count,) or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: whole numbers of shape ({count},) are needed, got {array.dtype} of shape "
+            f"{array.shape}"
+        )
+    if array.dtype != np.int64 or not array.flags.carray:  # else the loop is compiled once more
+        return np.require(array, np.int64, ["C", "W", "A"])
+    return array
+
+
 class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
     """``num_envs`` sub-environments of one family, stepped by one compiled loop.
 
@@ -431,15 +444,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     def _checked(self, actions: Any) -> NDArray[np.int64]:
         if self._stream_source is None:
             raise gym.error.ResetNeeded("call reset() before step()")
-        given = np.asarray(actions)
-        if given.shape != (self.num_envs,) or given.dtype.kind not in "iu":
-            raise ValueError(
-                f"actions: whole numbers of shape ({self.num_envs},) are needed, got "
-                f"{given.dtype} of shape {given.shape}"
-            )
-        checked = given
-        if given.dtype != np.int64 or not given.flags.carray:  # else the loop is compiled once more
-            checked = np.require(given, np.int64, ["C", "W", "A"])
+        checked = _whole_numbers("actions", actions, self.num_envs)
         if self.autoreset_mode is AutoresetMode.DISABLED and self._ended.any():
             i = int(self._ended.argmax())
             raise gym.error.ResetNeeded(
@@ -453,15 +458,10 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         if self._stream_source is None:
             raise gym.error.ResetNeeded("call reset() before branch()")
+        count = np.size(rows)
         given = {"rows": rows, "sources": sources, "actions": actions}
-        arrays = {name: np.asarray(value) for name, value in given.items()}
-        count = arrays["rows"].size
+        arrays = {name: _whole_numbers(name, value, count) for name, value in given.items()}
         for name, array in arrays.items():
-            if array.shape != (count,) or array.dtype.kind not in "iu":
-                raise ValueError(
-                    f"{name}: whole numbers of shape ({count},), as rows have, are needed, got "
-                    f"{array.dtype} of shape {array.shape}"
-                )
             most = self.kernel.num_actions if name == "actions" else self.num_envs
             outside = (array < 0) | (array >= most)
             if outside.any():
@@ -469,13 +469,13 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
                 raise ValueError(f"{name}[{i}] = {array[i]}: allowed are 0 to {most - 1}")
         if len(np.unique(arrays["rows"])) < count:
             raise ValueError("rows: each sub-environment may be moved once")
-        if self._ended[arrays["sources"]].any():
-            i = int(self._ended[arrays["sources"]].argmax())
+        over = self._ended[arrays["sources"]]
+        if over.any():
+            i = int(over.argmax())
             raise gym.error.ResetNeeded(
                 f"sources[{i}] = {arrays['sources'][i]}: the episode of that sub-environment is over"
             )
-        checked = [np.require(array, np.int64, ["C", "W", "A"]) for array in arrays.values()]
-        return checked[0], checked[1], checked[2]
+        return arrays["rows"], arrays["sources"], arrays["actions"]
 
     def _check_range(self, actions: NDArray[np.int64], given: NDArray[Any]) -> None:
         """Raise a ValueError for the first action that is not one of 0, …, actions − 1."""

@@ -120,28 +120,17 @@ def test_it_goes_on_with_a_range(env_id: str, tmp_path: Path) -> None:
     assert again == curve
 
 
+@pytest.mark.parametrize("setting", [{"exploring_starts": 0.5}, {"frames": 3}])
 @pytest.mark.parametrize("algorithm", ["ppo", "maskable_ppo", "dqn"])
-def test_it_goes_on_with_exploring_starts(algorithm: str, tmp_path: Path) -> None:
-    undisturbed, curve = train_tiny(algorithm, exploring_starts=0.5)
+def test_it_goes_on_with(algorithm: str, setting: dict[str, Any], tmp_path: Path) -> None:
+    undisturbed, curve = train_tiny(algorithm, **setting)
     with pytest.raises(AssertionError):
         assert_same(undisturbed, train_tiny(algorithm)[0])
-    kept: dict[str, Any] = {"checkpoint": tmp_path / "state.npz", "replay": True}
+    kept: dict[str, Any] = {**setting, "checkpoint": tmp_path / "state.npz", "replay": True}
     for at in (130, 300):
         with pytest.raises(BrokenOff):
-            train_tiny(algorithm, at, exploring_starts=0.5, **kept)
-    model, again = train_tiny(algorithm, exploring_starts=0.5, **kept)
-    assert_same(model, undisturbed)
-    assert again == curve
-
-
-@pytest.mark.parametrize("algorithm", ["ppo", "maskable_ppo", "dqn"])
-def test_it_goes_on_with_frames(algorithm: str, tmp_path: Path) -> None:
-    undisturbed, curve = train_tiny(algorithm, frames=3)
-    kept: dict[str, Any] = {"checkpoint": tmp_path / "state.npz", "replay": True}
-    for at in (130, 300):
-        with pytest.raises(BrokenOff):
-            train_tiny(algorithm, at, frames=3, **kept)
-    model, again = train_tiny(algorithm, frames=3, **kept)
+            train_tiny(algorithm, at, **kept)
+    model, again = train_tiny(algorithm, **kept)
     assert_same(model, undisturbed)
     assert again == curve
 
