@@ -239,6 +239,7 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
     except ValueError as error:
         raise ScenarioError(f"{problem.env_id}, {algorithm}: {error}") from error
     return {
+        **training.model_dump(),
         "env_id": problem.env_id,
         "scenario": scenario,
         "scenario_name": scenario_name(problem.scenario),
@@ -246,9 +247,6 @@ def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, 
         "algorithm": algorithm,
         "total_timesteps": total_timesteps,
         "num_envs": num_envs,
-        "threads": training.threads,
-        "exploring_starts": training.exploring_starts,
-        "frames": training.frames,
         "hyperparameters": hyperparameters,
         "held_out": held_out,
     }
