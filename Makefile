@@ -38,7 +38,7 @@ fuzz: $(VENV)/installed
 # Which lines run, in which tests, and how long each test takes: half an hour and more.
 coverage: $(VENV)/installed
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(BIN)/python -m coverage run -m pytest --junitxml=build/coverage/tests.xml
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile --junitxml=build/coverage/tests.xml
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -79,6 +79,18 @@ class Algorithm:
                 f"{where}: net_arch = {shown(policy_kwargs['net_arch'])}: should be a valid list: a "
                 "network of action values alone has no parts of which each could have its own layers"
             )
+        if policy_kwargs.get("shared_lstm") and policy_kwargs.get("enable_critic_lstm", True):
+            raise ValueError(
+                f"{where}: shared_lstm = True: needs enable_critic_lstm = False, a critic without an LSTM "
+                "of its own"
+            )
+        optimiser = inspect.signature(network["optimizer_class"].default).parameters
+        for name in policy_kwargs.get("optimizer_kwargs") or {}:
+            if name not in optimiser or name in ("params", "lr"):
+                known = [one for one in optimiser if one not in ("params", "lr")]
+                raise ValueError(
+                    f"{where}: unknown optimizer_kwargs {name!r}; {close_names(name, known)}"
+                )
         check_size(where, policy_kwargs, network)
         return {**self.defaults, **given}
 
@@ -148,18 +160,27 @@ class Algorithm:
     def check_rollout(self, num_envs: int, hyperparameters: Mapping[str, Any]) -> None:
         """Raise a ValueError where one roll-out, or one minibatch of it, is too small to normalise."""
         parameters = inspect.signature(self.type).parameters
-        if "clip_range" not in parameters:
-            return
         values = {name: one.default for name, one in parameters.items()} | dict(hyperparameters)
-        if values["n_steps"] * num_envs < 2:
+        normalises = "clip_range" in values or values.get("normalize_advantage")
+        if normalises and values["n_steps"] * num_envs < 2:
             raise ValueError(
                 f"{self.name}: n_steps = {values['n_steps']} with num_envs = {num_envs}: their "
                 "product should be at least 2"
             )
+        if "clip_range" not in values:
+            return
         if values["normalize_advantage"] and values["batch_size"] < 2:
             raise ValueError(
                 f"{self.name}: batch_size = {values['batch_size']}: should be at least 2 to "
                 "normalise advantages; or set normalize_advantage to false"
+            )
+        # stable-baselines3's own PPO leaves a single last one as it is.
+        lone = values["n_steps"] * num_envs % values["batch_size"] == 1
+        if lone and values["normalize_advantage"] and self.type is not PPO:
+            raise ValueError(
+                f"{self.name}: batch_size = {values['batch_size']}: leaves, of n_steps · num_envs = "
+                f"{values['n_steps'] * num_envs}, a last minibatch of 1, whose advantage cannot be "
+                "normalised; another one, or normalize_advantage false, is needed"
             )
 
 

@@ -29,6 +29,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from agents.callbacks import ExactRegret
 from agents.files import MAX_TEXT, write_whole
 from agents.vec_env import SB3VecEnv
+from qc_gym.core.errors import shown
 from qc_gym.core.files import read_bounded
 
 Arrays = dict[str, NDArray[Any]]
@@ -47,15 +48,20 @@ class Checkpoints(BaseCallback):
         The file; that of an earlier checkpoint is replaced.
     curve
         The callback that scores; its ``every`` says when.
+    training
+        What tells the training from others, as JSON can hold it.
     replay
         Whether to keep the replay buffer. An algorithm that has one, and may not keep it, leaves no
         checkpoint: it would not be the same training that goes on.
     """
 
-    def __init__(self, path: Path, curve: ExactRegret, replay: bool = False) -> None:
+    def __init__(
+        self, path: Path, curve: ExactRegret, training: Mapping[str, Any], replay: bool = False
+    ) -> None:
         super().__init__()
         self.path = path
         self.curve = curve
+        self.training = training
         self.replay = replay
         self._rows = 0
 
@@ -66,7 +72,8 @@ class Checkpoints(BaseCallback):
         # Between two roll-outs, where nothing is under way.
         if len(self.curve.rows) > self._rows and (self.replay or not replays(self.model)):
             self._rows = len(self.curve.rows)
-            write_whole(self.path, _packed(_state_of(self.model, self.curve)))
+            arrays, told = _state_of(self.model, self.curve)
+            write_whole(self.path, _packed((arrays, {**told, "training": self.training})))
 
     def _on_step(self) -> bool:
         return True
@@ -77,8 +84,12 @@ def replays(model: BaseAlgorithm) -> bool:
     return isinstance(model, OffPolicyAlgorithm)
 
 
-def restore(path: Path, model: BaseAlgorithm, curve: ExactRegret) -> bool:
+def restore(
+    path: Path, model: BaseAlgorithm, curve: ExactRegret, training: Mapping[str, Any]
+) -> bool:
     """Put a new model where the training was of which ``path`` is the checkpoint.
+
+    ``training`` tells it from others, as :class:`Checkpoints` was told.
 
     Returns
     -------
@@ -96,12 +107,25 @@ def restore(path: Path, model: BaseAlgorithm, curve: ExactRegret) -> bool:
     except (OSError, LookupError, ValueError, zipfile.BadZipFile, EOFError, RuntimeError):
         return False
     try:
+        _check_training(told["training"], training)
         _restore(model, curve, arrays, told)
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{path}: is not the state of this training; remove it: {error!r}"
+            f"{path}: is not the state of this training; remove it: {error}"
         ) from error
     return True
+
+
+def _check_training(told: Mapping[str, Any], training: Mapping[str, Any]) -> None:
+    """Raise a ValueError, which names the differences, if a checkpoint is one of another training."""
+    wanted = json.loads(json.dumps(training))
+    names = [name for name in {**told, **wanted} if told.get(name) != wanted.get(name)]
+    if names:
+        first = names[0]
+        raise ValueError(
+            f"it is of a training with other {', '.join(names)}: {first} = {shown(told.get(first))} there, "
+            f"{shown(wanted.get(first))} here"
+        )
 
 
 def _most_bytes(model: BaseAlgorithm) -> int:

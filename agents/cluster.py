@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ ANY = "auto"
 RETRIES = 5
 """How often a task is begun again that was lost with its node or process."""
 _MOST_THREADS = 10_000
+_PATIENCE = 60
+"""Seconds that a cluster without a CPU is waited for."""
 
 
 def cluster(address: str = ANY) -> Engine:
@@ -122,10 +125,22 @@ def _outcome(reference: Any, submitted: set[Any]) -> Any:
 
 
 def _cpus() -> int:
-    """Return how many CPUs the cluster has now."""
+    """Return how many CPUs the cluster has now; wait for one if there is none.
+
+    Raises
+    ------
+    ConnectionError
+        There is still none after a minute.
+    """
     import ray
 
-    return int(ray.cluster_resources().get("CPU", 0.0))
+    for _ in range(_PATIENCE):
+        if number := int(ray.cluster_resources().get("CPU", 0.0)):
+            return number
+        time.sleep(1.0)
+    raise ConnectionError(
+        f"the Ray cluster has had no CPU for {_PATIENCE} s; start a node with some"
+    )
 
 
 class _Queues:

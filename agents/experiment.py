@@ -18,13 +18,13 @@ import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
 from agents.held_out import HeldOut
-from agents.hyperparameters import MAX_FRAMES
+from agents.hyperparameters import MAX_FRAMES, MAX_SEED
 from agents.vec_env import check_exploring_starts
 from baselines.core.store import Store
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
-from qc_gym.core.files import read_mapping
-from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.files import SUFFIXES, read_mapping
+from qc_gym.core.ranges import ScenarioRange, fields_of
 from qc_gym.core.record import Record, validated
 from qc_gym.core.registry import plain_id
 from qc_gym.core.scenario import Scenario
@@ -80,7 +80,7 @@ class Experiment(Record):
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    seeds: Annotated[list[Annotated[int, Field(ge=0, le=MAX_SEED)]], Field(min_length=1)]
     scores: Count = 40
     workers: Count = 2
     problems: Annotated[list[Problem], Field(min_length=1)]
@@ -208,10 +208,7 @@ def read_experiment(path: str | Path) -> Experiment:
     path = Path(path)
     experiment = validated(Experiment, read_mapping(path), str(path))
     problems = [
-        problem.model_copy(update={"scenario": str(path.parent / problem.scenario)})
-        if isinstance(problem.scenario, str) and problem.scenario.endswith((".yaml", ".yml"))
-        else problem
-        for problem in experiment.problems
+        problem.model_copy(update=_beside(path, problem)) for problem in experiment.problems
     ]
     experiment = experiment.model_copy(update={"problems": problems})
     try:
@@ -219,6 +216,23 @@ def read_experiment(path: str | Path) -> Experiment:
     except ValueError as error:
         raise ScenarioError(f"{path}: {error}") from error
     return experiment
+
+
+def _beside(path: Path, problem: Problem) -> dict[str, Any]:
+    """Return the fields of a problem that name files, which are looked for beside the experiment's."""
+
+    def found(source: Any) -> Any:
+        if isinstance(source, list):
+            return [found(one) for one in source]
+        if isinstance(source, str) and source.endswith(SUFFIXES):
+            return str(path.parent / source)
+        return source
+
+    held_out = problem.held_out
+    if held_out is not None:
+        sets = {name: found(source) for name, source in held_out.sets.items()}
+        held_out = held_out.model_copy(update={"sets": sets})
+    return {"scenario": found(problem.scenario), "held_out": held_out}
 
 
 def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, Any]:
@@ -256,13 +270,13 @@ def _scored_on(
     problem: Problem, scenarios: Scenario | ScenarioRange
 ) -> tuple[dict[str, Any], HeldOut | None]:
     """Return the fields of a scenario or a range, and what agents that are trained on it are scored on."""
+    fields = fields_of(scenarios)
     if isinstance(scenarios, ScenarioRange):
-        fields = dict(scenarios.fields)
         held_out = problem.held_out or HeldOut(sets={scenario_name(problem.scenario): fields})
         return fields, held_out.resolved(problem.env_id, scenarios)
     if problem.held_out is not None:
         raise ScenarioError("held_out: goes with a range of scenarios")
-    return scenarios.model_dump(mode="json"), None
+    return fields, None
 
 
 def make_env(run: Run | Problem) -> gym.Env[Any, Any]:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,8 @@ def write_whole(path: str | Path, content: str | bytes) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    # Of this writer alone: two that write the same file at a time replace one whole by another.
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         try:
             partial.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -51,7 +51,7 @@ class HeldOut(Record):
     sets: Annotated[
         dict[str, str | dict[str, Any] | list[str | dict[str, Any]]], Field(min_length=1)
     ]
-    count: Count = 100
+    count: Annotated[int, Field(ge=1, le=10_000)] = 100
     curve_count: Count = 20
     seed: Annotated[int, Field(ge=0)] = 1_000_000
 

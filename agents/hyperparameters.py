@@ -16,6 +16,8 @@ MAX_UNITS, MAX_LAYERS = 10_000, 32
 """Most units of a layer, and most layers one after another."""
 MAX_WEIGHTS = 10_000_000
 """Most weights of a network, those that its observations come in by and its actions go out by left out."""
+MAX_SEED = 2**32 - 1
+"""Largest seed that numpy's and torch's generators both take."""
 MAX_FRAMES = 1_000
 """Most observations that an agent sees at a time."""
 _LAYERS = (64, 64)

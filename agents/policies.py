@@ -200,7 +200,14 @@ def load_policy(folder: str | Path) -> tuple[BasePolicy | FrameStack, dict[str, 
         raise ValueError(f"{folder / DESCRIPTION}: not a policy of format {_FORMAT}")
     try:
         policy = _network(description)
-    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (
+        AssertionError,  # how stable-baselines3 refuses what does not go together
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RuntimeError,
+    ) as error:
         raise ValueError(f"{folder / DESCRIPTION}: tells of no policy: {error!r}") from error
     tensors = policy.state_dict().values()
     most = sum(tensor.nbytes + _HEADER for tensor in tensors) + _HEADER

@@ -30,7 +30,7 @@ from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import shown
 from qc_gym.core.files import read_bounded
 from qc_gym.core.folders import remove_partial, whole_folder
-from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.ranges import ScenarioRange, fields_of
 
 RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
 _MOST = {CURVE: MAX_TEXT, HELD_OUT: MAX_TEXT, DESCRIPTION: MAX_TEXT, WEIGHTS: 100_000_000}
@@ -331,12 +331,11 @@ def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
     """Return what :func:`agents.policies.policy_files` needs to know of a run."""
     inner = env.unwrapped
     assert isinstance(inner, QCEnv)
-    is_range = isinstance(inner.scenarios, ScenarioRange)
     return {
         "algorithm": run.algorithm,
         "hyperparameters": run.hyperparameters,
         "env_id": run.env_id,
-        "scenario": run.scenario if is_range else inner.scenario.model_dump(mode="json"),
+        "scenario": fields_of(inner.scenarios),
         "observation": run.observation,
         "frames": run.frames,
     }

@@ -19,8 +19,10 @@ import qc_gym
 from agents.algorithms import arguments, find_algorithm, linear
 from agents.callbacks import EntropySchedule, ExactRegret
 from agents.checkpoint import Checkpoints, restore
+from agents.hyperparameters import MAX_SEED, MAX_WEIGHTS
 from agents.vec_env import SB3VecEnv, random_actions
 from qc_gym.core.errors import close_names
+from qc_gym.core.ranges import fields_of
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -75,7 +77,7 @@ def train(
     checkpoint
         A file in which the state of the training is kept, at the points of the curve of an
         :class:`agents.ExactRegret` among the callbacks. Where it is there, the training goes on from it, to
-        the same agent bit for bit.
+        the same agent bit for bit; that of a training with other arguments is refused.
     replay
         Whether checkpoints hold the replay buffer; without, an algorithm that has one leaves none.
     threads
@@ -87,7 +89,8 @@ def train(
     TypeError
         A number of steps, sub-environments or threads, or a seed, that is not whole.
     ValueError
-        An unknown algorithm, environment or hyperparameter; the message names it.
+        An unknown algorithm, environment or hyperparameter; a checkpoint of another training; the
+        message names it.
     """
     entry = find_algorithm(algorithm)
     if total_timesteps is not None:
@@ -96,6 +99,8 @@ def train(
         num_envs = _whole("num_envs", num_envs)
     total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
     seed, threads = _whole("seed", seed), _whole("threads", threads)
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed = {seed}: 0 to {MAX_SEED} are allowed")
     frames = _whole("frames", frames)
     if threads < 1:
         raise ValueError(f"threads = {threads}: at least 1 is needed")
@@ -117,6 +122,12 @@ def train(
             )
         except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
             raise ValueError(f"{algorithm}: {error}") from error
+        weights = sum(parameter.numel() for parameter in model.policy.parameters())
+        if weights > 2 * MAX_WEIGHTS:
+            raise ValueError(
+                f"{algorithm}: policy_kwargs = {resolved.get('policy_kwargs')!r}: makes networks of "
+                f"{weights:,} weights here; at most {2 * MAX_WEIGHTS:,} are allowed"
+            )
         if tensorboard_log is None:
             model.set_logger(Logger(None, []))  # its own would leave a folder among temporary files
         done = 0
@@ -134,9 +145,22 @@ def train(
                 raise ValueError(
                     "checkpoint: goes with an ExactRegret among the callbacks, which says when"
                 )
-            if restore(Path(checkpoint), model, curve):
+            training = {
+                "algorithm": algorithm,
+                "env_id": env_id,
+                "scenario": fields_of(env.scenarios),
+                "observation": observation,
+                "seed": seed,
+                "total_timesteps": total_timesteps,
+                "num_envs": num_envs,
+                "hyperparameters": resolved,
+                "reward_scale": reward_scale,
+                "exploring_starts": exploring_starts,
+                "frames": frames,
+            }
+            if restore(Path(checkpoint), model, curve, training):
                 done = model.num_timesteps
-            callbacks.append(Checkpoints(Path(checkpoint), curve, replay))
+            callbacks.append(Checkpoints(Path(checkpoint), curve, training, replay))
         return model.learn(
             total_timesteps - done, callback=callbacks, reset_num_timesteps=done == 0
         )

@@ -29,7 +29,7 @@ from strategies import SMALL_LOT
 
 import qc_gym
 from agents import ExactRegret, load_policy, train
-from agents.checkpoint import restore
+from agents.checkpoint import _unpacked, restore
 from agents.experiment import Experiment, Run, read_experiment
 from agents.report import read_results
 from agents.runs import train_run, write_run
@@ -101,6 +101,13 @@ def _curve() -> ExactRegret:
 @cache
 def _agent() -> Any:
     return train("ppo", ID, callback=_curve(), **_TRAINING)
+
+
+@cache
+def _told() -> Any:
+    """Return what a whole checkpoint says of its training."""
+    (content,) = _files("checkpoint").values()
+    return json.loads(_unpacked(content)["json"].tobytes())["training"]
 
 
 def _value(rng: random.Random) -> Any:
@@ -259,7 +266,7 @@ def _policies(rng: random.Random) -> bool:
 
 def _checkpoints(rng: random.Random) -> bool:
     with _folder(_broken(rng, "checkpoint", ".npz")) as folder, _refusal("state.npz") as refused:
-        if not restore(folder / "state.npz", _agent(), _curve()):
+        if not restore(folder / "state.npz", _agent(), _curve(), _told()):
             refused["refused"] += 1
     return bool(refused)
 

@@ -17,6 +17,7 @@ import qc_gym
 from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import ScenarioError, close_names
 from qc_gym.core.fields import set_field
+from qc_gym.core.files import SUFFIXES
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.registry import plain_id
 
@@ -89,7 +90,7 @@ def _complete_scenario(ctx: typer.Context, incomplete: str) -> list[str]:
         env_ids = list(qc_gym.ENVIRONMENTS)
     types = [inner(gym.make(one)).scenario_type for one in env_ids]
     names = [name for one in types for name in (*one.presets, *one.ranges)]
-    files = (str(path) for pattern in ("*.yaml", "*.yml") for path in Path().glob(pattern))
+    files = (str(path) for suffix in SUFFIXES for path in Path().glob(f"*{suffix}"))
     return [name for name in [*names, *files] if name.startswith(incomplete)]
 
 

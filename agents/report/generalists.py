@@ -50,7 +50,7 @@ def sections_of(
     sections = []
     for i, name in enumerate(held_out.sets):
         own = env_id, f"{scenario}-{name}", observation
-        rows = [_run_row(own, result, name) for result in group]
+        rows = [_run_row(own, result, name, with_curve=i == 0) for result in group]
         scores = references[name]
         rows += _reference_rows(own, scores)
         goal = (1.0 - TARGET) * scores[RANDOM].mean_regret
@@ -195,8 +195,8 @@ def _reference_rows(problem: Problem, references: Mapping[str, Scores]) -> list[
     return [make_row(problem, name, score) for name, score in {"optimum": best, **told}.items()]
 
 
-def _run_row(problem: Problem, result: Result, name: str) -> dict[str, Any]:
-    """Return the row of a run on one set; when it arrived at the target is told of its curve alone."""
+def _run_row(problem: Problem, result: Result, name: str, with_curve: bool) -> dict[str, Any]:
+    """Return the row of a run on one set; when its curve, on draws from the range, arrived, if wanted."""
     scenarios = _by_set(result)[name]
     columns = {one: _column(scenarios, one) for one in ("value", "optimum", "regret", "normalised")}
     several = len(scenarios) > 1
@@ -205,11 +205,13 @@ def _run_row(problem: Problem, result: Result, name: str) -> dict[str, Any]:
         "normalised": float(np.median(columns["normalised"])),
         "stderr": float(regrets.std(ddof=1) / np.sqrt(len(regrets))) if several else 0.0,
     }
-    return run_row(result) | {
+    row = run_row(result) | {
         key: value
         for key, value in make_row(problem, result.run.algorithm, score).items()
         if value is not None
     }
+    arrival = dict.fromkeys(("timesteps_to_target", "seconds_to_target"))
+    return row if with_curve else row | arrival
 
 
 def _by_set(result: Result) -> dict[str, list[Mapping[str, Any]]]:

@@ -106,7 +106,8 @@ def leaderboards(rows: Iterable[Row]) -> dict[str, list[dict[str, Any]]]:
     """Return a table for each problem, by its title: a row a policy, its seeds together, best first.
 
     ``normalised``, ``regret`` and ``value`` are means over seeds; ``±`` is the standard error of the
-    mean regret that comes from simulated scores (none where all are exact); ``iqm`` is the
+    mean regret that comes from drawn scenarios or episodes (none where all are exact). All seeds are
+    scored on the same ones, so that more seeds do not make it smaller. ``iqm`` is the
     interquartile mean of the normalised score with its bootstrap interval of 95 % (none for a
     policy that is not trained, or once only); the last two are means, none if a seed did not arrive.
     """
@@ -123,6 +124,24 @@ def leaderboards(rows: Iterable[Row]) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def once_each(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows without those of further sets of scenarios that agents of a range were scored on.
+
+    The same trainings stand in each set: counted again, they would pass for more than there were.
+    """
+    rows = list(rows)
+    first: dict[Any, Problem] = {}
+    for row in rows:
+        if row.get("run") is not None:
+            first.setdefault(row["run"], problem_of(row))
+    further = {
+        problem_of(row)
+        for row in rows
+        if first.get(row.get("run"), problem_of(row)) != problem_of(row)
+    }
+    return [row for row in rows if problem_of(row) not in further]
+
+
 def references_in(table: Iterable[Row]) -> list[Row]:
     """Return the reference policies of a table of :func:`leaderboards`, in its order; not the optimum."""
     return [row for row in table if not row["seeds"] and row["policy"] != "optimum"]
@@ -132,7 +151,7 @@ def _standing(policy: str, members: Sequence[Row]) -> dict[str, Any]:
     seeds = sum(row["seed"] is not None for row in members) or None
     scores = [np.array([row["normalised"] for row in members])]
     low, high = _interval(scores, pooled_interquartile_mean)
-    error = math.sqrt(sum(row["stderr"] ** 2 for row in members)) / len(members)
+    error = float(np.mean([row["stderr"] for row in members]))
     return {
         "policy": policy,
         "seeds": seeds,
@@ -158,8 +177,10 @@ def overall(rows: Iterable[Row]) -> list[dict[str, Any]]:
     ``reached`` the share of runs with a normalised score of at least the target, each problem
     counting the same; the last two are medians over the runs of all problems, none if half of them
     did not arrive. Money is not added up: the problems have different currencies.
+
+    Agents of a range count once, by the first of the sets that they were scored on.
     """
-    rows = list(rows)
+    rows = once_each(rows)
     problems = len({problem_of(row) for row in rows})
     table = []
     for policy, groups in _by_policy(rows).items():
@@ -189,9 +210,9 @@ def improvements(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Return how likely a run of one algorithm beats one of another, on the problems of both.
 
     A row for each pair of trained algorithms with a problem in common, in the order of
-    :func:`overall`, with a stratified bootstrap interval of 95 %.
+    :func:`overall`, with a stratified bootstrap interval of 95 %. Agents of a range count once.
     """
-    rows = list(rows)
+    rows = once_each(rows)
     trained = _by_policy([row for row in rows if row["seed"] is not None])
     ranked = [row["policy"] for row in overall(rows) if row["policy"] in trained]
     table = []
@@ -250,10 +271,11 @@ def profiles(rows: Iterable[Row]) -> dict[str, dict[str, NDArray[np.float64]]]:
     """Return the performance profile of each trained algorithm at ``1 − LOSSES``.
 
     ``share`` (T,) of its runs that score more, each of its problems counting the same, with the
-    bootstrap interval of 95 % at each threshold, ``low`` and ``high``.
+    bootstrap interval of 95 % at each threshold, ``low`` and ``high``. Agents of a range count once.
     """
     drawn = {}
-    for policy, groups in _by_policy([row for row in rows if row["seed"] is not None]).items():
+    trained = [row for row in once_each(rows) if row["seed"] is not None]
+    for policy, groups in _by_policy(trained).items():
         scores = list(groups.values())
         low, high = stratified_bootstrap(scores, _profile, resamples=500)
         drawn[policy] = {"share": _profile(scores), "low": low, "high": high}

@@ -17,6 +17,7 @@ from agents.report.leaderboard import (
     OVERALL,
     SECONDS,
     Problem,
+    once_each,
     problem_of,
     problem_title,
     references_in,
@@ -228,7 +229,7 @@ def _speed(report: Report) -> Iterator[str]:
     )
     yield ""
     timed = sorted(
-        (row for row in report.rows if row["seed"] is not None),
+        (row for row in once_each(report.rows) if row["seed"] is not None),
         key=lambda row: (problem_of(row), row["policy"]),
     )
     table = []

@@ -156,7 +156,9 @@ def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str,
     results, left_out
         The runs that can be used, in the order given; and why each of the others cannot, by the
         name of its folder: missing or damaged, of another version, made by other code than most (or
-        than the present, if there are any of that), or on another scenario of the same name.
+        than the present, if there are any of that), on another scenario of the same name, trained
+        otherwise than most of its algorithm (seeds are alike but for their seed), or of a seed that is
+        there already.
     """
     results: list[Result] = []
     left_out: dict[str, str] = {}
@@ -169,20 +171,42 @@ def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str,
     present = code_version()[1]
     chosen = present if present in codes or not codes else codes.most_common(1)[0][0]
     kept: list[Result] = []
+    usual = _usual_settings([result for result in results if result.code == chosen])
     for result in results:
         others = [other for other in kept if other.problem == result.problem]
         if result.code != chosen:
-            left_out[result.folder.name] = (
-                f"{result.folder}: was made by code {result.code}, others by {chosen}; train it again"
-            )
+            reason = f"was made by code {result.code}, others by {chosen}; train it again"
         elif others and others[0].run.scenario != result.run.scenario:
-            left_out[result.folder.name] = (
-                f"{result.folder}: its scenario {result.run.scenario_name} is not that of "
-                f"{others[0].folder}"
+            reason = f"its scenario {result.run.scenario_name} is not that of {others[0].folder}"
+        elif differing := _differing(usual[result.problem, result.run.algorithm], result.run):
+            reason = (
+                f"{', '.join(differing)}: not as in most runs of {result.run.algorithm} on "
+                f"{result.run.scenario_name}; report it from a folder of its own"
             )
+        elif any(other.title == result.title for other in others):
+            reason = f"another run is {result.title} too"
         else:
             kept.append(result)
+            continue
+        left_out[result.folder.name] = f"{result.folder}: {reason}"
     return kept, left_out
+
+
+def _usual_settings(results: Iterable[Result]) -> dict[tuple[Any, ...], Run]:
+    """Return, of each algorithm on each problem, a run that is trained as most of its runs are."""
+    groups: dict[tuple[Any, ...], list[Run]] = {}
+    for result in results:
+        groups.setdefault((result.problem, result.run.algorithm), []).append(result.run)
+    return {
+        key: max(runs, key=lambda run: sum(not _differing(run, other) for other in runs))
+        for key, runs in groups.items()
+    }
+
+
+def _differing(run: Run, other: Run) -> list[str]:
+    """Return the names of the settings in which two runs differ, their seeds apart."""
+    mine, its = (one.model_dump(exclude={"seed"}) for one in (run, other))
+    return [name for name, value in mine.items() if value != its[name]]
 
 
 def run_folders(folder: str | Path) -> list[Path]:

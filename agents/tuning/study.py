@@ -21,6 +21,7 @@ from agents.experiment import Experiment, Problem, Run, Training, code_version
 from agents.files import png, write_whole
 from agents.tuning.space import SEARCHED, Space
 from qc_gym.core.errors import ScenarioError
+from qc_gym.core.files import SUFFIXES
 from qc_gym.core.record import validated
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def write_best(tuning: Tuning, study: optuna.Study, path: str | Path) -> None:
     run = tuning.candidate(best.params).runs[0]
     problem: dict[str, Any] = {"env_id": run.env_id}
     scenario = tuning.problem.scenario
-    if isinstance(scenario, str) and Path(scenario).suffix in (".yaml", ".yml"):
+    if isinstance(scenario, str) and scenario.endswith(SUFFIXES):
         # An experiment looks for it beside itself.
         scenario = Path(os.path.relpath(scenario, path.parent)).as_posix()
     if scenario is not None:

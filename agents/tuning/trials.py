@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import queue
 import signal
@@ -42,7 +43,7 @@ from agents.tuning.study import (
 if TYPE_CHECKING:
     import optuna
 
-LOST = "its process was ended from outside; out of memory?"
+LOST = "its process was ended from outside, twice; out of memory?"
 
 
 class Progress(Protocol):
@@ -158,6 +159,7 @@ class _Search:
         self._engine = engine
         self._seed = seed
         self._running: dict[int, _Trial] = {}
+        self._lost: set[str] = set()
         self._beat = time.monotonic()
 
     def may_begin(self) -> bool:
@@ -193,11 +195,8 @@ class _Search:
 
     def break_off(self) -> None:
         """Note the trials that are under way as broken off, to be tried again."""
-        from optuna.trial import TrialState
-
         for one in self._running.values():
-            told = self._study.tell(one.trial, state=TrialState.FAIL, skip_if_finished=True)
-            try_again(self._study, told)
+            self._try_again(one.trial)
 
     def _may_begin_now(self, workers: Workers) -> bool:
         return len(self._running) < workers.number() and self.may_begin()
@@ -218,7 +217,7 @@ class _Search:
                 carry_out_trial, trial.number, runs, self._tuning.objective, messages, answers
             )
         except BrokenProcessPool:
-            self._fail(trial, name, LOST)
+            self._lose(trial, name)
             return False
         self._running[trial.number] = _Trial(trial, runs, answers, future)
         future.add_done_callback(partial(tell_end, messages, str(trial.number)))
@@ -239,13 +238,31 @@ class _Search:
 
     def _judge(self, number: int, step: int, timesteps: int, score: float, value: float) -> None:
         """Take in a point of a trial's curve and answer whether the trial goes on."""
+        from optuna.exceptions import UpdateFinishedTrialError
+
         one = self._running[number]
         self._progress.show(one.name, timesteps, score)
-        one.trial.report(value, step)
-        one.answers.put(not one.trial.should_prune())
+        try:
+            one.trial.report(value, step)
+            goes_on = not one.trial.should_prune()
+        except UpdateFinishedTrialError:  # see _end
+            goes_on = False
+        one.answers.put(goes_on)
 
     def _end(self, one: _Trial) -> None:
-        """Tell the study of a trial how it ended."""
+        """Tell the study of a trial how it ended.
+
+        Where this search gave no sign of life for long (its machine slept), another one that shares the
+        study has taken the trial for broken off, and tries it again: it is dropped here.
+        """
+        from optuna.exceptions import UpdateFinishedTrialError
+
+        try:
+            self._tell(one)
+        except UpdateFinishedTrialError:
+            self._progress.drop(one.name, "was taken over by another search of the study")
+
+    def _tell(self, one: _Trial) -> None:
         from optuna.trial import TrialState
 
         error = one.future.exception()
@@ -254,7 +271,7 @@ class _Search:
             self._progress.drop(one.name, str(error))
             return
         if isinstance(error, BrokenProcessPool):
-            self._fail(one.trial, one.name, LOST)
+            self._lose(one.trial, one.name)
             return
         if error is not None:
             self._fail(one.trial, one.name, f"{type(error).__name__}: {error}")
@@ -278,6 +295,25 @@ class _Search:
         trial.set_user_attr(ERROR, reason)
         self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
         self._progress.fail(name, reason)
+
+    def _lose(self, trial: optuna.Trial, name: str) -> None:
+        """Have a trial tried again whose process was ended from outside; the second time, it has failed.
+
+        One process that is ended takes those of the trials beside it along.
+        """
+        configuration = json.dumps(trial.params, sort_keys=True)
+        if configuration in self._lost:
+            self._fail(trial, name, LOST)
+            return
+        self._lost.add(configuration)
+        self._try_again(trial)
+        self._progress.drop(name, "its process was ended from outside; it is tried again")
+
+    def _try_again(self, trial: optuna.Trial) -> None:
+        from optuna.trial import TrialState
+
+        told = self._study.tell(trial, state=TrialState.FAIL, skip_if_finished=True)
+        try_again(self._study, told)
 
     def _keep_alive(self) -> None:
         """Give the signs of life of the trials that are under way."""

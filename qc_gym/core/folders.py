@@ -28,12 +28,26 @@ def whole_folder(path: Path) -> Iterator[Path]:
         try:
             partial.chmod(path.parent.stat().st_mode)  # mkdtemp keeps it to its owner
             yield partial
-            shutil.rmtree(path, ignore_errors=True)
-            partial.rename(path)
+            _replace(path, partial)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:  # that of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _replace(path: Path, new: Path) -> None:
+    """Put a folder in the place of another, which is moved back if that fails."""
+    if not path.is_dir():
+        new.rename(path)
+        return
+    old = new.with_name(f"{new.name}-before")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except OSError:
+        old.rename(path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_partial(folder: Path) -> None:

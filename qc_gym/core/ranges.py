@@ -215,6 +215,13 @@ def _dumped(value: Any) -> Any:
     return value.model_dump() if isinstance(value, Record) else value
 
 
+def fields_of(scenarios: Scenario | ScenarioRange) -> dict[str, Any]:
+    """Return all fields of a scenario, or of a range with its ranges, as JSON can hold them."""
+    if isinstance(scenarios, ScenarioRange):
+        return dict(scenarios.fields)
+    return scenarios.model_dump(mode="json")
+
+
 def _check_range(field: str, spread: Mapping[str, Any]) -> None:
     if "choices" in spread:
         choices = spread["choices"]

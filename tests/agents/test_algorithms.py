@@ -375,6 +375,79 @@ def test_defaults_scale_with_the_budget(name: str) -> None:
         assert last.get(key, 1) >= 1
 
 
+@pytest.mark.parametrize(
+    ("name", "num_envs", "given", "message"),
+    [
+        ("a2c", 1, {"n_steps": 1}, "n_steps = 1 with num_envs = 1"),
+        (
+            "maskable_ppo",
+            5,
+            {"n_steps": 13, "batch_size": 64},
+            r"batch_size = 64: leaves, of .* 65",
+        ),
+        (
+            "recurrent_ppo",
+            5,
+            {"n_steps": 13, "batch_size": 64},
+            r"batch_size = 64: leaves, of .* 65",
+        ),
+    ],
+)
+def test_a_sample_alone_is_not_normalised(
+    name: str, num_envs: int, given: dict[str, Any], message: str
+) -> None:
+    entry = ALGORITHMS[name]
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        entry.check_rollout(num_envs, entry.hyperparameters(given))
+    with pytest.raises(ValueError, match=f"{name}: {message}"):
+        train(name, ID, scenario=SMALL_LOT, num_envs=num_envs, hyperparameters=given)
+    entry.check_rollout(num_envs, entry.hyperparameters({**given, "normalize_advantage": False}))
+    ALGORITHMS["dqn"].check_rollout(1, ALGORITHMS["dqn"].hyperparameters())
+
+
+def test_a_single_last_sample_is_left_as_it_is_by_ppo() -> None:
+    given = {"n_steps": 13, "batch_size": 64, "n_epochs": 2}
+    agent = train(
+        "ppo", ID, scenario=SMALL_LOT, num_envs=5, hyperparameters=given, total_timesteps=65
+    )
+    assert all(value.isfinite().all() for value in agent.policy.state_dict().values())
+
+
+@pytest.mark.parametrize(
+    ("policy_kwargs", "message"),
+    [
+        ({"shared_lstm": True}, "shared_lstm = True: needs enable_critic_lstm = False"),
+        ({"optimizer_kwargs": {"epps": 1e-5}}, "unknown optimizer_kwargs 'epps'; .*'eps'"),
+        ({"optimizer_kwargs": {"lr": 0.1}}, "unknown optimizer_kwargs 'lr'"),
+    ],
+)
+def test_parts_of_a_network_that_do_not_go_together(
+    policy_kwargs: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"recurrent_ppo: policy_kwargs: {message}"):
+        ALGORITHMS["recurrent_ppo"].hyperparameters({"policy_kwargs": policy_kwargs})
+
+
+def test_parts_of_a_network_that_go_together() -> None:
+    entry = ALGORITHMS["recurrent_ppo"]
+    shared = {"shared_lstm": True, "enable_critic_lstm": False, "optimizer_kwargs": {"eps": 1e-5}}
+    assert entry.hyperparameters({"policy_kwargs": shared})["policy_kwargs"] == shared
+
+
+def test_a_network_larger_than_is_read_again_is_not_trained() -> None:
+    huge = {"policy_kwargs": {"net_arch": [1000], "n_quantiles": 4_000}, "buffer_size": 100}
+    with pytest.raises(
+        ValueError, match=r"qrdqn: policy_kwargs = .*makes networks of [\d,]+ weights"
+    ):
+        train("qrdqn", ID, scenario=SMALL_LOT, total_timesteps=64, hyperparameters=huge)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_generators_do_not_take(seed: int) -> None:
+    with pytest.raises(ValueError, match=f"seed = {seed}: 0 to 4294967295 are allowed"):
+        train("ppo", ID, scenario=SMALL_LOT, total_timesteps=64, seed=seed)
+
+
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_what_is_given_is_not_scaled(name: str) -> None:
     entry = ALGORITHMS[name]

@@ -182,14 +182,14 @@ def test_a_checkpoint_that_claims_more_than_it_holds_is_none(tmp_path: Path) -> 
         with pytest.raises(ValueError, match=message):
             _unpacked(content)
         path.write_bytes(content)
-        assert not restore(path, model, curve)
+        assert not restore(path, model, curve, {})
     entry = whole.index(b"PK\x01\x02")  # in the archive's directory
     for place, number in ((6, 120), (8, 1), (10, 8), (10, 14)):  # version, password, compression
         path.write_bytes(whole[: entry + place] + bytes([number]) + whole[entry + place + 1 :])
-        assert not restore(path, model, curve)
+        assert not restore(path, model, curve, {})
     with path.open("wb") as file:
         file.truncate(10**12)
-    assert not restore(path, model, curve)
+    assert not restore(path, model, curve, {})
 
 
 def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
@@ -198,6 +198,38 @@ def test_a_checkpoint_of_another_training_is_named(tmp_path: Path) -> None:
         train_tiny("a2c", 300, checkpoint=path)
     with pytest.raises(ValueError, match=r"state\.npz: is not the state of this training"):
         train_tiny("recurrent_ppo", checkpoint=path)
+
+
+def test_a_checkpoint_of_the_same_shapes_of_another_training_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state.npz"
+    same: dict[str, Any] = {
+        "scenario": SMALL_LOT,
+        "seed": 1,
+        "total_timesteps": STEPS,
+        "num_envs": 4,
+        "hyperparameters": TINY["a2c"],
+        "reward_scale": 0.1,
+    }
+
+    def go_on(**arguments: Any) -> BaseAlgorithm:
+        curve = ExactRegret(gym.make(ID, scenario=SMALL_LOT), STEPS // 8)
+        return train("a2c", ID, **arguments, callback=curve, checkpoint=path)
+
+    agent = go_on(**same)
+    before = path.read_bytes()
+    others: dict[str, Any] = {
+        "seed": 4,
+        "total_timesteps": 2 * STEPS,
+        "hyperparameters": {**TINY["a2c"], "learning_rate": 1e-4},
+        "reward_scale": 0.2,
+        "exploring_starts": 0.5,
+        "scenario": {**SMALL_LOT, "inspection_cost": 0.75},
+    }
+    for name, other in others.items():
+        with pytest.raises(ValueError, match=rf"state\.npz: .*with other {name}: {name} = .* here"):
+            go_on(**{**same, name: other})
+        assert path.read_bytes() == before
+    assert_same(go_on(**same), agent)
 
 
 def test_it_goes_with_a_curve(tmp_path: Path) -> None:

@@ -158,6 +158,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         r"field 'problems\.0\.algorithms\.ppo\.timesteps'; did you mean 'total_timesteps'",
     ),
     "missing field": (change("seeds", ...), r"field 'seeds' is missing"),
+    "a seed that generators do not take": (change("seeds", [2**32]), r"seeds\.0.* 4294967295"),
     "no seeds": (change("seeds", []), r"seeds = \[\]"),
     "one seed, no list": (change("seeds", 0), r"seeds = 0"),
     "negative seed": (change("seeds", [0, -1]), r"seeds\.1 = -1"),

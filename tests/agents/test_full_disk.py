@@ -1,9 +1,11 @@
 """A disk that is full or may not be written: the error names the file, and nothing is torn."""
 
+import errno
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from strategies import SMALL_LOT
 import agents.cli.training
 from agents.cli import main
 from agents.files import only_writer, write_whole
+from qc_gym.core.folders import whole_folder
 
 AMPLE = "16m"
 TRAININGS: dict[str, Any] = {
@@ -79,6 +82,46 @@ def test_a_file_that_cannot_be_written_is_as_before(options: str, reason: str, d
     assert path.read_text(encoding="utf-8") == "of before"
     write_whole(path, bytes(100_000))
     assert path.read_bytes() == bytes(100_000)
+
+
+def test_writers_of_the_same_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    contents = [bytes([letter]) * 200_000 for letter in b"ab"]
+    write_whole(path, contents[0])
+    with ThreadPoolExecutor(2) as pool:
+        writers = [
+            pool.submit(lambda mine: [write_whole(path, mine) for _ in range(100)], content)
+            for content in contents
+        ]
+        while not all(writer.done() for writer in writers):
+            assert path.read_bytes() in contents
+    assert [writer.result() for writer in writers] == [[None] * 100] * 2
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_that_cannot_be_replaced_is_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "before").write_text("kept", encoding="utf-8")
+    rename = Path.rename
+
+    def fail_for_the_new_one(self: Path, target: Path) -> Path:
+        if target == folder and not (self / "before").exists():
+            raise PermissionError(errno.EACCES, "held open")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(PermissionError) as caught, whole_folder(folder) as partial:
+        (partial / "new").write_text("new", encoding="utf-8")
+    assert caught.value.filename == str(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+    assert (folder / "before").read_text(encoding="utf-8") == "kept"
+    monkeypatch.undo()
+    with whole_folder(folder) as partial:
+        (partial / "new").write_text("new", encoding="utf-8")
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "new"]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["used before", "new"])

@@ -11,12 +11,13 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+import yaml
 from engine_here import this_process
 
 import agents.report.generalists
 import baselines
 from agents import load_policy
-from agents.experiment import Experiment, Run
+from agents.experiment import Experiment, Run, read_experiment
 from agents.held_out import distance, mean_score
 from agents.report import write_report
 from agents.runs import carry_out
@@ -88,6 +89,16 @@ def test_by_default_it_is_scored_on_other_draws_of_its_range() -> None:
     (run,) = runs_of(None)
     assert run.held_out is not None
     assert run.held_out.sets == {"train": run.scenario}
+
+
+def test_files_of_scenarios_are_beside_the_experiments(tmp_path: Path) -> None:
+    plant = gym.make(PLANT, scenario="blu-2010").unwrapped.scenario  # type: ignore[attr-defined]
+    (tmp_path / "plant.json").write_text(plant.model_dump_json(), encoding="utf-8")
+    plants = content({"sets": {"mine": ["plant.json", "blu-2010"]}})
+    (tmp_path / "experiment.yaml").write_text(yaml.safe_dump(plants), encoding="utf-8")
+    (run,) = read_experiment(tmp_path / "experiment.yaml").runs
+    assert run.held_out is not None
+    assert run.held_out.sets["mine"] == [plant.model_dump(mode="json")] * 2
 
 
 @pytest.mark.parametrize(

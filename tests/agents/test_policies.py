@@ -311,6 +311,14 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
         "policy.json",
         lambda folder: edit_description(folder, hyperparameters={"policy_kwargs": {"size": 3}}),
     ),
+    "parts that do not go together": (
+        "policy.json",
+        lambda folder: edit_description(
+            folder,
+            algorithm="recurrent_ppo",
+            hyperparameters={"policy_kwargs": {"shared_lstm": True}},
+        ),
+    ),
     "no weights": ("policy.safetensors", lambda folder: (folder / "policy.safetensors").unlink()),
     "cut weights": (
         "policy.safetensors",

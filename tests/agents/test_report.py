@@ -34,6 +34,7 @@ from agents.report import (
     write_report,
 )
 from agents.report.figures import learning_curves
+from agents.report.leaderboard import once_each, profiles
 from agents.report.records import SETTINGS
 from agents.runs import digest, sealed, train_run, write_run
 from qc_gym.core.record import validated
@@ -318,6 +319,32 @@ def test_overall_of_rows_made_by_hand() -> None:
     assert 0.0 <= pair["low"] <= 0.75 <= pair["high"] <= 1.0
 
 
+def test_agents_of_a_range_count_once() -> None:
+    rows = [
+        {**of_problem(row_of(policy, seed, score, 1.0), scenario), "run": run}
+        for scenario, policy, seed, score, run in (
+            ("range-near", "good", 0, 1.0, "a"),
+            ("range-near", "good", 1, 0.9, "b"),
+            ("range-near", "random", None, 0.0, None),
+            ("range-far", "good", 0, 0.1, "a"),
+            ("range-far", "good", 1, 0.2, "b"),
+            ("range-far", "random", None, 0.0, None),
+            ("x", "good", 0, 0.8, "c"),
+            ("x", "random", None, 0.0, None),
+        )
+    ]
+    near_and_x = [row for row in rows if row["scenario"] != "range-far"]
+    assert once_each(rows) == near_and_x
+    good, random = overall(rows)
+    assert (good["problems"], good["runs"], good["worst"]) == (2, 3, 0.8)
+    assert random["problems"] == 2
+    assert overall(rows) == overall(near_and_x)
+    assert improvements(rows) == improvements(near_and_x)
+    mine, others = profiles(rows)["good"], profiles(near_and_x)["good"]
+    assert all(np.array_equal(mine[name], others[name]) for name in mine)
+    assert len(leaderboards(rows)) == 3
+
+
 def test_the_price_of_not_seeing_the_belief_of_rows_made_by_hand() -> None:
     def row(observation: str, policy: str, seed: int | None, regret: float, stderr: float) -> Any:
         shown = {"observation": observation, "regret": regret, "stderr": stderr}
@@ -339,7 +366,7 @@ def test_the_price_of_not_seeing_the_belief_of_rows_made_by_hand() -> None:
     assert (price["env_id"], price["scenario"]) == (ID, "x")
     assert (price["on beliefs"], price["on outcomes"]) == ("ppo", "recurrent_ppo")
     assert (price["belief regret"], price["outcome regret"], price["price"]) == (2.0, 7.0, 5.0)
-    assert price["±"] == pytest.approx(0.5)  # of the mean of two errors, .6 and .8
+    assert price["±"] == pytest.approx(0.7)  # of .6 and .8: both seeds play the same episodes
     assert prices_of_not_seeing(rows[:4]) == []
 
 
@@ -347,7 +374,8 @@ def test_simulated_scores_show_their_error() -> None:
     rows = [row_of("lstm", 0, 0.9, None), row_of("lstm", 1, 0.8, None)]
     rows[0]["stderr"], rows[1]["stderr"] = 0.3, 0.4
     (table,) = leaderboards(rows).values()
-    assert table[0]["±"] == pytest.approx(0.25)  # of a mean of two: √(0.3² + 0.4²) / 2
+    # Both play the same episodes: of their mean the error may be as large as their errors' mean.
+    assert table[0]["±"] == pytest.approx(0.35)
     (exact,) = leaderboards([row_of("ppo", 0, 0.9, None)]).values()
     assert exact[0]["±"] is None
 
@@ -716,6 +744,26 @@ def test_scenarios_of_one_name_are_not_mixed(runs: list[Path], tmp_path: Path) -
     _, left_out = read_results([runs[0], other])
     assert list(left_out) == [other.name]
     assert "scenario small-lots is not that of" in left_out[other.name]
+
+
+def test_only_seeds_that_are_alike_are_put_together(runs: list[Path], tmp_path: Path) -> None:
+    folders = [tmp_path / folder.name for folder in runs if "-ppo-" in folder.name]
+    for folder in folders:
+        shutil.copytree(runs[0].parent / folder.name, folder)
+    again, other = tmp_path / "again", tmp_path / "other"
+    for folder, change in ((again, {}), (other, {"seed": 7, "total_timesteps": 256})):
+        shutil.copytree(folders[0], folder)
+        for name, value in change.items():
+            edit(folder / "run.json", f"run.{name}", value)
+        reseal(folder)
+    # The one that differs comes first: most decide, not the order.
+    results, left_out = read_results([other, *folders, again])
+    assert [result.folder for result in results] == folders
+    assert left_out == {
+        "other": f"{other}: total_timesteps: not as in most runs of ppo on small-lots; report it from a "
+        "folder of its own",
+        "again": f"{again}: another run is ppo, seed 0 too",
+    }
 
 
 def test_runs_of_an_earlier_configuration_do_not_come_back(

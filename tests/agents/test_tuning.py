@@ -359,8 +359,48 @@ def test_a_process_that_is_ended_takes_only_its_trial_along(
     search(tuning_of(), tmp_path / "s.db", tmp_path / "best.yaml", told, trials=3)
     assert [line for line in told.lines if line[1] != "add"] == [
         ("trial 0", "finish", "0.5"),
-        ("trial 1", "fail", "its process was ended from outside; out of memory?"),
+        ("trial 1", "drop", "its process was ended from outside; it is tried again"),
         ("trial 2", "finish", "0.5"),
+        ("trial 3", "finish", "0.5"),
+    ]
+
+
+def test_a_trial_whose_process_is_ended_twice_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def carry_out(number: int, *arguments: Any) -> list[float]:
+        if number in (0, 1):
+            raise BrokenProcessPool
+        return [0.25, 0.75]
+
+    monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
+    told = Told()
+    study = search(tuning_of(), tmp_path / "s.db", tmp_path / "best.yaml", told, trials=2)
+    assert study.trials[0].params == study.trials[1].params
+    assert [line for line in told.lines if line[1] != "add"] == [
+        ("trial 0", "drop", "its process was ended from outside; it is tried again"),
+        ("trial 1", "fail", "its process was ended from outside, twice; out of memory?"),
+        ("trial 2", "finish", "0.5"),
+    ]
+
+
+def test_a_trial_that_another_search_took_over_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tuning = tuning_of()
+    path = tmp_path / "s.db"
+
+    def carry_out(number: int, *arguments: Any) -> list[float]:
+        if number == 0:  # as a search would that finds no sign of life of this one
+            open_study(tuning, path).tell(0, state=TrialState.FAIL)
+        return [0.25, 0.75]
+
+    monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
+    told = Told()
+    search(tuning, path, tmp_path / "best.yaml", told, trials=1)
+    assert [line for line in told.lines if line[1] != "add"] == [
+        ("trial 0", "drop", "was taken over by another search of the study"),
+        ("trial 1", "finish", "0.5"),
     ]
 
 
