@@ -6,6 +6,7 @@ from agents.report.leaderboard import (
     make_row,
     overall,
     prices_of_not_seeing,
+    read_rows,
 )
 from agents.report.publication import write_pages
 from agents.report.results import Result, reached, read_result, read_results, run_folders
@@ -22,6 +23,7 @@ __all__ = [
     "reached",
     "read_result",
     "read_results",
+    "read_rows",
     "run_folders",
     "write_pages",
     "write_report",

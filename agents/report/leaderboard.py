@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import baselines
+from agents.files import read_csv
 from agents.report.results import TARGET, Result, reached
 from agents.report.statistics import (
     Groups,
@@ -40,6 +42,11 @@ COLUMNS = (
     "run",
 )
 """Of ``results.csv``: a row for each run and for each reference policy."""
+_READ: Mapping[str, Callable[[str], Any]] = {
+    **dict.fromkeys(("env_id", "scenario", "observation", "policy", "run"), str),
+    **dict.fromkeys(("seed", "timesteps", "timesteps_to_target"), int),
+}
+"""What its texts are read as; the others are numbers."""
 OVERALL = "Over all problems"
 """The title of the table of :func:`overall`."""
 STEPS, SECONDS = f"steps to {TARGET}", f"s to {TARGET}"
@@ -89,6 +96,25 @@ def make_row(problem: Problem, policy: str, score: Row) -> dict[str, Any]:
     for name in ("normalised", "regret", "value", "stderr", "optimum"):
         row[name] = score[name]
     return row
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """Return the rows of a ``results.csv``, as :func:`leaderboards` takes them.
+
+    Raises
+    ------
+    OSError
+        It cannot be read.
+    ValueError
+        It is no such file; the message names it.
+    """
+    try:
+        return [
+            {name: _READ.get(name, float)(row[name]) if row[name] else None for name in COLUMNS}
+            for row in read_csv(path)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: does not hold the rows of a report: {error!r}") from error
 
 
 def problem_of(row: Row) -> Problem:

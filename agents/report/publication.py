@@ -129,8 +129,9 @@ def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
     yield from [_TITLE, ""]
     yield (
         f"{len(report.records)} trainings of qc-gym {versions}, seeds {', '.join(map(str, seeds))}, each "
-        "scored exactly. Written by `qc-gym report --pages`; how an agent of your own is compared with "
-        "these is in [Your agent on the leaderboard](../guides/leaderboard.md)."
+        "scored exactly, but for those with memory, which are simulated (±). Written by `qc-gym report "
+        "--pages`; how an agent of your own is compared with these is in [Your agent on the "
+        "leaderboard](../guides/leaderboard.md)."
     )
     yield ""
     algorithms = [row["policy"] for row in tables[OVERALL] if row["runs"]]

@@ -30,6 +30,7 @@ from agents.report import (
     reached,
     read_result,
     read_results,
+    read_rows,
     run_folders,
     write_report,
 )
@@ -128,6 +129,17 @@ def test_csv_has_a_row_for_each_run_and_reference(
         expected |= {(name, "") for name in references}
         assert {key[1:] for key in keys if key[0] == observation} == expected
     assert {(row["env_id"], row["scenario"]) for row in table} == {(ID, "small-lots")}
+
+
+def test_rows_are_read_as_they_were_written(written: tuple[Path, Report], tmp_path: Path) -> None:
+    folder, report = written
+    rows = read_rows(folder / "results.csv")
+    assert rows == report.rows
+    assert leaderboards(rows) == leaderboards(report.rows)
+    for text in ("a,b\n1,2\n", (folder / "results.csv").read_text().replace("ppo,0,", "ppo,x,")):
+        (tmp_path / "other.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"other\.csv: does not hold the rows of a report"):
+            read_rows(tmp_path / "other.csv")
 
 
 def test_runs_and_curves_are_those_of_the_folders(
