@@ -228,11 +228,13 @@ def _beside(path: Path, problem: Problem) -> dict[str, Any]:
             return str(path.parent / source)
         return source
 
-    held_out = problem.held_out
-    if held_out is not None:
-        sets = {name: found(source) for name, source in held_out.sets.items()}
-        held_out = held_out.model_copy(update={"sets": sets})
-    return {"scenario": found(problem.scenario), "held_out": held_out}
+    fields: dict[str, Any] = {}
+    if isinstance(problem.scenario, str):
+        fields["scenario"] = found(problem.scenario)
+    if problem.held_out is not None:
+        sets = {name: found(source) for name, source in problem.held_out.sets.items()}
+        fields["held_out"] = problem.held_out.model_copy(update={"sets": sets})
+    return fields
 
 
 def _resolve(problem: Problem, algorithm: str, training: Training) -> dict[str, Any]:

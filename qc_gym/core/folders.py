@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARTIAL = ".partial-"
@@ -37,17 +37,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 def _replace(path: Path, new: Path) -> None:
     """Put a folder in the place of another, which is moved back if that fails."""
-    if not path.is_dir():
-        new.rename(path)
-        return
     old = new.with_name(f"{new.name}-before")
-    path.rename(old)
+    if path.is_dir():
+        with suppress(FileNotFoundError):  # another writer has moved it
+            path.rename(old)
     try:
         new.rename(path)
     except OSError:
-        old.rename(path)
+        with suppress(OSError):  # another writer's stands there by now, or there was none
+            old.rename(path)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_partial(folder: Path) -> None:
