@@ -1,4 +1,4 @@
-"""Workers do not outlive the process that started them."""
+"""Workers do not outlive the process that started them, and are waited for where there are none."""
 
 import os
 import signal
@@ -6,8 +6,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+import agents.cluster
 
 PARENT = """
 import multiprocessing, os, sys, time
@@ -56,3 +59,16 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
         parent.wait()
         if worker is not None and is_running(worker):
             os.kill(worker, signal.SIGKILL)
+
+
+def test_a_cluster_without_a_cpu_is_waited_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    found = iter([{}, {"CPU": 0.0}, {"CPU": 3.0}])
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(cluster_resources=lambda: next(found)))
+    monkeypatch.setattr("agents.cluster.time.sleep", slept.append)
+    assert agents.cluster._cpus() == 3
+    assert slept == [1.0, 1.0]
+    monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(cluster_resources=dict))
+    with pytest.raises(ConnectionError, match="has had no CPU for 60 s"):
+        agents.cluster._cpus()
+    assert len(slept) == 62
