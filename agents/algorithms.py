@@ -161,25 +161,27 @@ class Algorithm:
         """Raise a ValueError where one roll-out, or one minibatch of it, is too small to normalise."""
         parameters = inspect.signature(self.type).parameters
         values = {name: one.default for name, one in parameters.items()} | dict(hyperparameters)
-        normalises = "clip_range" in values or values.get("normalize_advantage")
-        if normalises and values["n_steps"] * num_envs < 2:
+        in_minibatches = "clip_range" in values
+        if not in_minibatches and not values.get("normalize_advantage"):
+            return
+        samples = values["n_steps"] * num_envs
+        if samples < 2:
             raise ValueError(
                 f"{self.name}: n_steps = {values['n_steps']} with num_envs = {num_envs}: their "
                 "product should be at least 2"
             )
-        if "clip_range" not in values:
+        if not in_minibatches or not values["normalize_advantage"]:
             return
-        if values["normalize_advantage"] and values["batch_size"] < 2:
+        if values["batch_size"] < 2:
             raise ValueError(
                 f"{self.name}: batch_size = {values['batch_size']}: should be at least 2 to "
                 "normalise advantages; or set normalize_advantage to false"
             )
         # stable-baselines3's own PPO leaves a single last one as it is.
-        lone = values["n_steps"] * num_envs % values["batch_size"] == 1
-        if lone and values["normalize_advantage"] and self.type is not PPO:
+        if samples % values["batch_size"] == 1 and self.type is not PPO:
             raise ValueError(
                 f"{self.name}: batch_size = {values['batch_size']}: leaves, of n_steps · num_envs = "
-                f"{values['n_steps'] * num_envs}, a last minibatch of 1, whose advantage cannot be "
+                f"{samples}, a last minibatch of 1, whose advantage cannot be "
                 "normalised; another one, or normalize_advantage false, is needed"
             )
 

@@ -111,7 +111,7 @@ def restore(
         _restore(model, curve, arrays, told)
     except (AttributeError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise ValueError(
-            f"{path}: is not the state of this training; remove it: {error}"
+            f"{path}: is not the state of this training; remove it: {error!r}"
         ) from error
     return True
 

@@ -78,6 +78,7 @@ def _connected(address: str, own: bool) -> Iterator[Workers]:
         _connect(address)
     submitted: set[Any] = set()
     try:
+        _wait_for_a_cpu()
         task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=False)(_carry_out)
         here = ray.get_runtime_context().get_node_id()
         with _Queues(here) as queues, ThreadPoolExecutor(_MOST_THREADS) as waiting:
@@ -125,18 +126,23 @@ def _outcome(reference: Any, submitted: set[Any]) -> Any:
 
 
 def _cpus() -> int:
-    """Return how many CPUs the cluster has now; wait for one if there is none.
+    """Return how many CPUs the cluster has now."""
+    import ray
+
+    return int(ray.cluster_resources().get("CPU", 0.0))
+
+
+def _wait_for_a_cpu() -> None:
+    """Wait until the cluster has a CPU.
 
     Raises
     ------
     ConnectionError
         There is still none after a minute.
     """
-    import ray
-
     for _ in range(_PATIENCE):
-        if number := int(ray.cluster_resources().get("CPU", 0.0)):
-            return number
+        if _cpus():
+            return
         time.sleep(1.0)
     raise ConnectionError(
         f"the Ray cluster has had no CPU for {_PATIENCE} s; start a node with some"

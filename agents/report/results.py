@@ -178,7 +178,11 @@ def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str,
             reason = f"was made by code {result.code}, others by {chosen}; train it again"
         elif others and others[0].run.scenario != result.run.scenario:
             reason = f"its scenario {result.run.scenario_name} is not that of {others[0].folder}"
-        elif differing := _differing(usual[result.problem, result.run.algorithm], result.run):
+        elif differing := [
+            name
+            for name, value in _settings(result.run).items()
+            if value != usual[result.problem, result.run.algorithm][name]
+        ]:
             reason = (
                 f"{', '.join(differing)}: not as in most runs of {result.run.algorithm} on "
                 f"{result.run.scenario_name}; report it from a folder of its own"
@@ -192,21 +196,17 @@ def read_results(folders: Iterable[str | Path]) -> tuple[list[Result], dict[str,
     return kept, left_out
 
 
-def _usual_settings(results: Iterable[Result]) -> dict[tuple[Any, ...], Run]:
-    """Return, of each algorithm on each problem, a run that is trained as most of its runs are."""
-    groups: dict[tuple[Any, ...], list[Run]] = {}
+def _usual_settings(results: Iterable[Result]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return, of each algorithm on each problem, how most of its runs are trained."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for result in results:
-        groups.setdefault((result.problem, result.run.algorithm), []).append(result.run)
-    return {
-        key: max(runs, key=lambda run: sum(not _differing(run, other) for other in runs))
-        for key, runs in groups.items()
-    }
+        groups.setdefault((result.problem, result.run.algorithm), []).append(_settings(result.run))
+    return {key: max(settings, key=settings.count) for key, settings in groups.items()}
 
 
-def _differing(run: Run, other: Run) -> list[str]:
-    """Return the names of the settings in which two runs differ, their seeds apart."""
-    mine, its = (one.model_dump(exclude={"seed"}) for one in (run, other))
-    return [name for name, value in mine.items() if value != its[name]]
+def _settings(run: Run) -> dict[str, Any]:
+    """Return all in which the seeds of one configuration are alike."""
+    return run.model_dump(exclude={"seed"})
 
 
 def run_folders(folder: str | Path) -> list[Path]:

@@ -346,41 +346,35 @@ def test_a_trial_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> Non
     assert len(ended(study)) == 6
 
 
-def test_a_process_that_is_ended_takes_only_its_trial_along(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+AGAIN = "its process was ended from outside; it is tried again"
+TWICE = "its process was ended from outside, twice; out of memory?"
+
+
+@pytest.mark.parametrize(
+    ("lost", "trials", "ends"),
+    [
+        ([1], 3, [("finish", "0.5"), ("drop", AGAIN), ("finish", "0.5"), ("finish", "0.5")]),
+        ([0, 1], 2, [("drop", AGAIN), ("fail", TWICE), ("finish", "0.5")]),
+    ],
+)
+def test_a_trial_whose_process_is_ended_is_tried_once_more(
+    lost: list[int],
+    trials: int,
+    ends: list[tuple[str, str]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def carry_out(number: int, *arguments: Any) -> list[float]:
-        if number == 1:
+        if number in lost:
             raise BrokenProcessPool
         return [0.25, 0.75]
 
     monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
     told = Told()
-    search(tuning_of(), tmp_path / "s.db", tmp_path / "best.yaml", told, trials=3)
+    study = search(tuning_of(), tmp_path / "s.db", tmp_path / "best.yaml", told, trials=trials)
+    assert study.trials[lost[0]].params == study.trials[lost[0] + 1].params
     assert [line for line in told.lines if line[1] != "add"] == [
-        ("trial 0", "finish", "0.5"),
-        ("trial 1", "drop", "its process was ended from outside; it is tried again"),
-        ("trial 2", "finish", "0.5"),
-        ("trial 3", "finish", "0.5"),
-    ]
-
-
-def test_a_trial_whose_process_is_ended_twice_has_failed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def carry_out(number: int, *arguments: Any) -> list[float]:
-        if number in (0, 1):
-            raise BrokenProcessPool
-        return [0.25, 0.75]
-
-    monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
-    told = Told()
-    study = search(tuning_of(), tmp_path / "s.db", tmp_path / "best.yaml", told, trials=2)
-    assert study.trials[0].params == study.trials[1].params
-    assert [line for line in told.lines if line[1] != "add"] == [
-        ("trial 0", "drop", "its process was ended from outside; it is tried again"),
-        ("trial 1", "fail", "its process was ended from outside, twice; out of memory?"),
-        ("trial 2", "finish", "0.5"),
+        (f"trial {number}", *end) for number, end in enumerate(ends)
     ]
 
 

@@ -63,12 +63,13 @@ def test_a_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
 
 def test_a_cluster_without_a_cpu_is_waited_for_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    found = iter([{}, {"CPU": 0.0}, {"CPU": 3.0}])
+    found = iter([{}, {"CPU": 0.0}, {"CPU": 3.0}, {"CPU": 3.0}])
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(cluster_resources=lambda: next(found)))
     monkeypatch.setattr("agents.cluster.time.sleep", slept.append)
-    assert agents.cluster._cpus() == 3
+    agents.cluster._wait_for_a_cpu()
     assert slept == [1.0, 1.0]
+    assert agents.cluster._cpus() == 3
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(cluster_resources=dict))
     with pytest.raises(ConnectionError, match="has had no CPU for 60 s"):
-        agents.cluster._cpus()
+        agents.cluster._wait_for_a_cpu()
     assert len(slept) == 62
