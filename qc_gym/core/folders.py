@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 PARTIAL = ".partial-"
 """How the names begin of folders that are being written."""
+_ANOTHER_STANDS_THERE = (errno.ENOTEMPTY, errno.EEXIST)
 
 
 @contextmanager
@@ -36,20 +38,27 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, new: Path) -> None:
-    """Put a folder in the place of another, which is moved back if that fails."""
+    """Put a folder in the place of another, which is moved back if that fails.
+
+    Of several writers that meet here, the one that comes last leaves its folder. One has to try again
+    only because another has put its own there, so that all of them come to an end.
+    """
     old = new.with_name(f"{new.name}-before")
-    if path.is_dir():
-        with suppress(FileNotFoundError):  # another writer has moved it
-            path.rename(old)
-    try:
-        new.rename(path)
-    except OSError:
-        with suppress(OSError):  # another writer's stands there by now, or there was none
-            old.rename(path)
-        raise
-    finally:
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
+    while True:
+        if path.is_dir():
+            with suppress(FileNotFoundError):  # another writer has moved it
+                path.rename(old)
+        try:
+            new.rename(path)
+        except OSError as error:
+            if error.errno in _ANOTHER_STANDS_THERE:
+                shutil.rmtree(old, ignore_errors=True)
+                continue
+            with suppress(OSError):  # there was none
+                old.rename(path)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+        return
 
 
 def remove_partial(folder: Path) -> None:

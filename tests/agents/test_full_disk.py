@@ -1,6 +1,5 @@
 """A disk that is full or may not be written: the error names the file, and nothing is torn."""
 
-import errno
 import re
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from strategies import SMALL_LOT
 import agents.cli.training
 from agents.cli import main
 from agents.files import only_writer, write_whole
-from qc_gym.core.folders import whole_folder
 
 AMPLE = "16m"
 TRAININGS: dict[str, Any] = {
@@ -97,31 +95,6 @@ def test_writers_of_the_same_file_do_not_mix(tmp_path: Path) -> None:
             assert path.read_bytes() in contents
     assert [writer.result() for writer in writers] == [[None] * 100] * 2
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_folder_that_cannot_be_replaced_is_as_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "before").write_text("kept", encoding="utf-8")
-    rename = Path.rename
-
-    def fail_for_the_new_one(self: Path, target: Path) -> Path:
-        if target == folder and not (self / "before").exists():
-            raise PermissionError(errno.EACCES, "held open")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
-    with pytest.raises(PermissionError) as caught, whole_folder(folder) as partial:
-        (partial / "new").write_text("new", encoding="utf-8")
-    assert caught.value.filename == str(folder)
-    assert [path.name for path in tmp_path.iterdir()] == ["run"]
-    assert (folder / "before").read_text(encoding="utf-8") == "kept"
-    monkeypatch.undo()
-    with whole_folder(folder) as partial:
-        (partial / "new").write_text("new", encoding="utf-8")
-    assert [path.name for path in tmp_path.rglob("*")] == ["run", "new"]
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["used before", "new"])
