@@ -14,6 +14,7 @@ import io
 import json
 import math
 import random
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ _REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "
 
 class Checkpoints(BaseCallback):
     """Keeps the state of a training in a file, at the points of its curve.
+
+    Where that is not possible, a warning says so; the training goes on, and the last one stays.
 
     Parameters
     ----------
@@ -73,7 +76,11 @@ class Checkpoints(BaseCallback):
         if len(self.curve.rows) > self._rows and (self.replay or not replays(self.model)):
             self._rows = len(self.curve.rows)
             arrays, told = _state_of(self.model, self.curve)
-            write_whole(self.path, _packed((arrays, {**told, "training": self.training})))
+            content = _packed((arrays, {**told, "training": self.training}))
+            try:
+                write_whole(self.path, content)
+            except OSError as error:  # a full disk: the training needs none to go on
+                warnings.warn(f"no checkpoint was written: {error}", RuntimeWarning, stacklevel=2)
 
     def _on_step(self) -> bool:
         return True

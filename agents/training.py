@@ -77,7 +77,8 @@ def train(
     checkpoint
         A file in which the state of the training is kept, at the points of the curve of an
         :class:`agents.ExactRegret` among the callbacks. Where it is there, the training goes on from it, to
-        the same agent bit for bit; that of a training with other arguments is refused.
+        the same agent bit for bit; that of a training with other arguments is refused. Where it cannot
+        be written, a warning says so and the training goes on.
     replay
         Whether checkpoints hold the replay buffer; without, an algorithm that has one leaves none.
     threads
@@ -107,9 +108,8 @@ def train(
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
-        reward_scale = entry.return_deviation / return_deviation(env, seed)
+        reward_scale = entry.return_deviation / return_deviation(env, first_env_seed(seed))
     vec_env = SB3VecEnv(env, reward_scale, exploring_starts, frames)
-    vec_env.seed(seed)
     with torch_threads(threads):
         try:
             model = entry.type(
@@ -122,6 +122,7 @@ def train(
             )
         except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
             raise ValueError(f"{algorithm}: {error}") from error
+        vec_env.seed(first_env_seed(seed))  # in place of the seed itself, which the model gave it
         weights = sum(parameter.numel() for parameter in model.policy.parameters())
         if weights > 2 * MAX_WEIGHTS:
             raise ValueError(
@@ -202,6 +203,15 @@ def make_training_env(
         raise ValueError(f"unknown env_id {env_id!r}; {known}") from error
     assert isinstance(env, QCVectorEnv)
     return env
+
+
+def first_env_seed(seed: int) -> int:
+    """Return the seed of a training's first sub-environment; that of the next one is one more, and so on.
+
+    Were it ``seed``, trainings of neighbouring seeds would see nearly all the same episodes, and not
+    be the independent samples that intervals over seeds take them for.
+    """
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def return_deviation(env: QCVectorEnv, seed: int, steps: int = 256) -> float:

@@ -38,7 +38,7 @@ def learning_curves(results: Sequence[Result], goal: float) -> Figure:
                 [max(row["regret"], least) for row in result.curve],
                 label=literal(result.title),
                 alpha=0.85,
-                **styles[result.title]._asdict(),
+                **styles[result.title].line,
             )
         ax.axhline(goal, color="grey", linestyle="--", linewidth=1)
         ax.annotate(
@@ -75,7 +75,7 @@ def performance_profiles(profiles: Mapping[str, Mapping[str, NDArray[np.float64]
     ax = figure.subplots()
     styles = styles_of(list(profiles))
     for name, profile in profiles.items():
-        style = styles[name]._asdict()
+        style = styles[name].line
         ax.step(LOSSES, profile["share"], label=literal(name), where="post", **style)
         ax.fill_between(
             LOSSES,

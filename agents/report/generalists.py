@@ -241,7 +241,7 @@ def scenario_profiles(
     for title, lost in losses.items():
         least = np.sort(np.maximum(lost, 1e-6))
         share = np.arange(1, len(least) + 1) / len(least)
-        ax.step(least, share, where="post", label=literal(title), **styles[title]._asdict())
+        ax.step(least, share, where="post", label=literal(title), **styles[title].line)
     ax.set(
         xscale="log",
         ylim=(0, 1.02),

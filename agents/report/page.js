@@ -1,7 +1,6 @@
 "use strict";
 const data = JSON.parse(document.getElementById("data").textContent);
 const sections = [...document.querySelectorAll("section")];
-const DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"};
 const narrow = window.matchMedia("(max-width: 700px)");
 
 // A name is not markup, and plotly reads some.
@@ -56,7 +55,7 @@ function drawIntervals(chart) {
 function drawProfiles(chart) {
   const names = Object.keys(data.profiles), colour = (name) => data.styles[name].color;
   const traces = names.flatMap((name) => {
-    const line = {shape: "hv", color: colour(name), dash: DASHES[data.styles[name].linestyle]};
+    const line = {shape: "hv", color: colour(name), dash: data.styles[name].dash};
     const edge = {x: data.losses, type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false,
       legendgroup: name, line: {...line, width: 0}};
     return [
@@ -81,7 +80,7 @@ function drawCurves(section, problem) {
     type: "scatter", mode: "lines+markers", name: plain(curve.title), x: curve[x],
     y: y === "regret" ? curve.regret.map((one) => one === null ? null : Math.max(one, least)) : curve[y],
     customdata: curve.regret.map((regret, i) => [rounded(regret), rounded(curve.normalised[i])]),
-    line: {color: curve.color, dash: DASHES[curve.linestyle], width: 1.5}, marker: {size: 4},
+    line: {color: curve.color, dash: curve.dash, width: 1.5}, marker: {size: 4},
     hovertemplate: `${x === "seconds" ? "%{x:,.1f} s" : "%{x:,d} steps"}<br>regret %{customdata[0]}` +
       "<br>normalised %{customdata[1]}<extra>%{fullData.name}</extra>",
   }));

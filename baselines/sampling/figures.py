@@ -183,7 +183,7 @@ def operating_characteristics(
     styles = styles_of(list(policies))
     for name, policy in policies.items():
         curve = risks(policy)
-        style = {**styles[name]._asdict(), "linewidth": 2.2 if name == OPTIMUM else 1.2}
+        style = {**styles[name].line, "linewidth": 2.2 if name == OPTIMUM else 1.2}
         left.plot(100 * curve.p, curve.acceptance_probability, label=literal(name), **style)
         right.plot(100 * curve.p, curve.average_sample_number, **style)
     scenario = next(iter(policies.values())).model.scenario
@@ -214,7 +214,7 @@ def curve_panels(curves: Curves) -> Figure:
         p, accepted, number, outgoing, total = np.array(one.points(), np.float64).T
         drawn = (accepted, number, 100.0 * outgoing, total)
         for ax, curve in zip(panels, drawn, strict=True):
-            ax.plot(100.0 * p, curve, label=literal(name), **styles[name]._asdict())
+            ax.plot(100.0 * p, curve, label=literal(name), **styles[name].line)
     words = (
         ("Operating characteristic", "probability of acceptance"),
         ("Average sample number", "items inspected before the decision"),

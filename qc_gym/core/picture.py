@@ -26,8 +26,15 @@ BLUE, VERMILION = "#0072B2", "#D55E00"
 BLUE_TINT, VERMILION_TINT = "#c9e0f0", "#f8d7c1"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1")
 """Colours of what is compared, in order; the optimum is black."""
-DASHES = ("-", "--", "-.", ":")
-"""Line styles of the runs of one algorithm, in order."""
+DASHES: dict[str, str | tuple[int, tuple[int, ...]]] = {
+    "solid": "-",
+    "dash": "--",
+    "dashdot": "-.",
+    "dot": ":",
+    "longdash": (0, (9, 2)),
+    "longdashdot": (0, (9, 2, 1, 2)),
+}
+"""Dashes of the runs of one algorithm, in order: their names in Plotly, and matplotlib's line styles."""
 
 OPTIMUM = "optimum"
 PREFERRED_FONTS = (
@@ -84,7 +91,12 @@ class Style(NamedTuple):
     """How what has a name is drawn: its colour and its line."""
 
     color: str
-    linestyle: str
+    dash: str
+
+    @property
+    def line(self) -> dict[str, Any]:
+        """The keywords of matplotlib's lines."""
+        return {"color": self.color, "linestyle": DASHES[self.dash]}
 
 
 _FIRST: ContextVar[tuple[str, ...]] = ContextVar("_FIRST", default=())
@@ -116,16 +128,17 @@ def styles_of(names: Sequence[str]) -> dict[str, Style]:
     """
     stems = tuple(dict.fromkeys((*_FIRST.get(), *map(stem_of, names))))
     places = {stem: i for i, stem in enumerate(stem for stem in stems if stem != OPTIMUM)}
+    dashes = tuple(DASHES)
     seen: dict[str, int] = {}
     styles = {}
     for name in names:
         stem = stem_of(name)
         run = seen[stem] = seen.get(stem, -1) + 1
         if name == OPTIMUM:
-            styles[name] = Style("black", "-")
+            styles[name] = Style("black", "solid")
             continue
         round_, place = divmod(places[stem], len(SERIES))
-        styles[name] = Style(SERIES[place], DASHES[(run + round_) % len(DASHES)])
+        styles[name] = Style(SERIES[place], dashes[(run + round_) % len(dashes)])
     return styles
 
 

@@ -232,6 +232,19 @@ def test_a_checkpoint_of_the_same_shapes_of_another_training_is_refused(tmp_path
     assert_same(go_on(**same), agent)
 
 
+def test_a_training_goes_on_without_a_checkpoint_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder", encoding="utf-8")
+    undisturbed, curve = train_tiny("a2c")
+    with pytest.warns(RuntimeWarning, match=r"no checkpoint was written: .*file") as caught:
+        agent, other = train_tiny("a2c", checkpoint=file / "state.npz")
+    assert_same(agent, undisturbed)
+    assert other == curve
+    # Before the first step and after the last one there is nothing to go on from.
+    assert sum("no checkpoint" in str(one.message) for one in caught) == len(curve) - 2
+    assert file.read_text(encoding="utf-8") == "not a folder"
+
+
 def test_it_goes_with_a_curve(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="checkpoint: goes with an ExactRegret"):
         train("ppo", ID, scenario=SMALL_LOT, total_timesteps=64, checkpoint=tmp_path / "state.npz")

@@ -318,5 +318,5 @@ def test_an_algorithm_has_one_colour(page: str) -> None:
         for curve in problem["curves"]:
             algorithm = curve["title"].split(",")[0]
             assert curve["color"] == data["styles"][algorithm]["color"]
-        styles = {(curve["color"], curve["linestyle"]) for curve in problem["curves"]}
+        styles = {(curve["color"], curve["dash"]) for curve in problem["curves"]}
         assert len(styles) == len(problem["curves"])

@@ -20,6 +20,7 @@ from agents import ExactRegret, SB3VecEnv, train
 from agents.algorithms import arguments
 from agents.callbacks import curve_csv
 from agents.training import make_training_env, return_deviation
+from qc_gym.core.vector import QCVectorEnv
 
 ID = "qc_gym/SequentialSampling-v0"
 SCENARIO = {
@@ -330,6 +331,22 @@ def test_rewards_are_scaled_by_the_deviation() -> None:
     dqn = {"algorithm": "dqn", "hyperparameters": {"learning_starts": 64, "buffer_size": 500}}
     model = train_tiny(num_envs=128, total_timesteps=1024, **dqn)
     assert model.get_env().reward_scale == pytest.approx(0.3 * expected, rel=0.02)
+
+
+def test_trainings_of_neighbouring_seeds_share_no_episodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset, given = QCVectorEnv.reset, []
+
+    def noted(self: QCVectorEnv, *, seed: Any = None, **kwargs: Any) -> Any:
+        given.append({seed} if isinstance(seed, int) else set(seed))
+        return reset(self, seed=seed, **kwargs)
+
+    monkeypatch.setattr(QCVectorEnv, "reset", noted)
+    for seed in range(5):
+        train_tiny(seed=seed, num_envs=64, total_timesteps=64 * TINY["n_steps"])
+    scales, played = given[::2], given[1::2]
+    assert [len(seeds) for seeds in played] == [64] * 5
+    assert len(set[int]().union(*played)) == 5 * 64
+    assert len(set[int]().union(*scales)) == 5
 
 
 def test_training_is_the_same_in_every_currency() -> None:

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from qc_gym.core import picture
 from qc_gym.core.picture import (
-    DASHES,
     DPI,
     SERIES,
     Picture,
@@ -55,18 +54,26 @@ def test_a_literal_name_looks_as_text_without_mathematics(name: str) -> None:
 
 def test_styles_of_runs() -> None:
     styles = styles_of(["optimum", "ppo, seed 0", "dqn, seed 0", "ppo, seed 7", "mine"])
-    assert styles["optimum"] == ("black", "-")
-    assert styles["ppo, seed 0"] == (SERIES[0], DASHES[0])
-    assert styles["ppo, seed 7"] == (SERIES[0], DASHES[1])
-    assert styles["dqn, seed 0"] == (SERIES[1], DASHES[0])
-    assert styles["mine"] == (SERIES[2], DASHES[0])
+    assert styles["optimum"] == ("black", "solid")
+    assert styles["ppo, seed 0"] == (SERIES[0], "solid")
+    assert styles["ppo, seed 7"] == (SERIES[0], "dash")
+    assert styles["dqn, seed 0"] == (SERIES[1], "solid")
+    assert styles["mine"] == (SERIES[2], "solid")
+
+
+def test_the_lines_of_five_runs_differ() -> None:
+    axes = Figure().subplots()
+    styles = styles_of([f"ppo, seed {seed}" for seed in range(5)])
+    lines = [axes.plot([0, 1], **style.line)[0] for style in styles.values()]
+    assert len({str(line._dash_pattern) for line in lines}) == 5  # type: ignore[attr-defined]
+    assert {line.get_color() for line in lines} == {SERIES[0]}
 
 
 def test_common_colours_hold_in_every_figure() -> None:
     with common_colours(["ppo", "dqn", "a2c"]):
         assert styles_of(["a2c, seed 3", "other"]) == {
-            "a2c, seed 3": (SERIES[2], "-"),
-            "other": (SERIES[3], "-"),
+            "a2c, seed 3": (SERIES[2], "solid"),
+            "other": (SERIES[3], "solid"),
         }
         with common_colours(["dqn", "last"]):
             assert styles_of(["last"])["last"].color == SERIES[3]
