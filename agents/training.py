@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +21,7 @@ from agents.checkpoint import Checkpoints, restore
 from agents.hyperparameters import MAX_SEED, MAX_WEIGHTS
 from agents.vec_env import SB3VecEnv, random_actions
 from qc_gym.core.errors import close_names
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import fields_of
 from qc_gym.core.vector import QCVectorEnv
 
@@ -87,24 +87,19 @@ def train(
 
     Raises
     ------
-    TypeError
-        A number of steps, sub-environments or threads, or a seed, that is not whole.
     ValueError
-        An unknown algorithm, environment or hyperparameter; a checkpoint of another training; the
-        message names it.
+        A number of steps, sub-environments, frames or threads, or a seed, that is not whole or too
+        small; an unknown algorithm, environment or hyperparameter; a checkpoint of another training;
+        the message names it.
     """
     entry = find_algorithm(algorithm)
     if total_timesteps is not None:
-        total_timesteps = _whole("total_timesteps", total_timesteps)
+        total_timesteps = whole_number("total_timesteps", total_timesteps, 1)
     if num_envs is not None:
-        num_envs = _whole("num_envs", num_envs)
+        num_envs = whole_number("num_envs", num_envs, 1)
     total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
-    seed, threads = _whole("seed", seed), _whole("threads", threads)
-    if not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed = {seed}: 0 to {MAX_SEED} are allowed")
-    frames = _whole("frames", frames)
-    if threads < 1:
-        raise ValueError(f"threads = {threads}: at least 1 is needed")
+    seed = whole_number("seed", seed, 0, MAX_SEED)
+    frames, threads = whole_number("frames", frames, 1), whole_number("threads", threads, 1)
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
@@ -176,14 +171,6 @@ def torch_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _whole(name: str, value: Any) -> int:
-    """Return a whole number of any type, NumPy's too, as an int."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} = {value!r}: a whole number is needed") from None
 
 
 def make_training_env(

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from lots import boundary_lots
 
 MONEY = st.sampled_from([0.0, 0.0, 5e-324, 1.0, 1e-6, 1e9]) | st.floats(0.0, 10.0)
-SHARE = st.sampled_from([0.0, 0.5, 0.999999]) | st.floats(0.0, 0.99)
-INNER = st.sampled_from([1e-9, 0.5, 1.0 - 1e-9]) | st.floats(0.001, 0.999)
+SHARE = st.sampled_from([0.0, 1e-12, 0.5, 0.999999]) | st.floats(0.0, 0.99)
+INNER = st.sampled_from([1e-12, 1e-9, 0.5, 1.0 - 1e-9, 1.0 - 1e-12]) | st.floats(0.001, 0.999)
 """Rates that may be neither 0 nor 1."""
 SHAPE = st.sampled_from([0.001, 0.5, 1.0, 100_000.0]) | st.floats(0.01, 50.0)
 
@@ -21,6 +21,7 @@ ERRORS = st.sampled_from(
         {"false_alarm": 0.01, "miss": 0.2},
         {"miss": 0.999},
         {"false_alarm": 1.0 - 1e-9},
+        {"false_alarm": 1e-12, "miss": 1.0 - 1e-9},
         {"false_alarm": 1e-300, "miss": 1e-300},
         {"false_alarm": 0.5, "miss": 0.5 - 2.0**-53},  # judgements that say next to nothing
     ]

@@ -444,7 +444,7 @@ def test_a_network_larger_than_is_read_again_is_not_trained() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_generators_do_not_take(seed: int) -> None:
-    with pytest.raises(ValueError, match=f"seed = {seed}: 0 to 4294967295 are allowed"):
+    with pytest.raises(ValueError, match=f"seed = {seed}: a whole number from 0 to 4294967295"):
         train("ppo", ID, scenario=SMALL_LOT, total_timesteps=64, seed=seed)
 
 

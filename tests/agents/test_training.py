@@ -427,7 +427,8 @@ def test_whole_numbers_of_numpy() -> None:
     assert same_weights(train_tiny(**numbers), train_tiny(**other))
 
 
-@pytest.mark.parametrize("name", ["total_timesteps", "num_envs", "seed", "threads"])
+@pytest.mark.parametrize("name", ["total_timesteps", "num_envs", "seed", "frames", "threads"])
 def test_numbers_that_are_not_whole(name: str) -> None:
-    with pytest.raises(TypeError, match=f"{name} = 1.5: a whole number"):
-        train_tiny(**{name: 1.5})
+    for value in (1.5, True, "4"):
+        with pytest.raises(ValueError, match=f"{name} = {value!r}: a whole number"):
+            train_tiny(**{name: value})
