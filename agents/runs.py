@@ -21,6 +21,7 @@ from agents.experiment import Run, code_version, make_env
 from agents.files import MAX_TEXT, read_json, sha256
 from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
 from agents.held_out import mean_score, score_rows, score_sets
+from agents.machine import machine
 from agents.policies import DESCRIPTION, WEIGHTS, as_played, policy_files
 from agents.tables import format_csv
 from agents.training import torch_threads, train
@@ -224,6 +225,7 @@ def train_run(
         "run": run.model_dump(),
         "version": version,
         "code": code,
+        "machine": machine(),
         "score": asdict(score),
         "seconds": curve.rows[-1]["seconds"],
     }

@@ -28,6 +28,7 @@ import qc_gym
 from agents import ALGORITHMS, ExactRegret, train
 from agents.experiment import read_experiment
 from agents.report import reached
+from agents.tables import format_markdown
 
 SB3_ENVS = 8
 SCORES = 40
@@ -142,14 +143,12 @@ def measure_speed(case: Case, rounds: int, seconds: float, seed: int) -> None:
 # --- time to the target ---------------------------------------------------------------------
 
 
-def describe(curve: ExactRegret, target: float) -> str:
-    row, last = reached(curve.rows, target), curve.rows[-1]
-    if row is None:
-        best = max(one["normalised"] for one in curve.rows)
-        return (
-            f"not reached in {last['timesteps']:,} steps, {last['seconds']:.1f} s (best {best:.4f})"
-        )
-    return f"{row['seconds']:8.1f} s {row['timesteps']:12,} steps"
+def arrival(curve: ExactRegret, target: float) -> str:
+    """Return the seconds after which the score stayed at the target, or the best that it came to."""
+    row = reached(curve.rows, target)
+    if row is not None:
+        return f"{row['seconds']:.1f}"
+    return f"– (best {max(one['normalised'] for one in curve.rows):.4f})"
 
 
 def compare(here: ExactRegret, sb3: ExactRegret, target: float) -> str:
@@ -159,13 +158,14 @@ def compare(here: ExactRegret, sb3: ExactRegret, target: float) -> str:
         return "–"
     seconds = max(ours["seconds"], 1e-9)
     if theirs is None:
-        return f"more than {sb3.rows[-1]['seconds'] / seconds:.1f} ×"
-    return f"{theirs['seconds'] / seconds:.1f} ×"
+        return f"> {sb3.rows[-1]['seconds'] / seconds:.1f}"
+    return f"{theirs['seconds'] / seconds:.1f}"
 
 
 def measure_target(
     case: Case, timesteps: int | None, sb3_timesteps: int, seed: int, threads: int
-) -> None:
+) -> dict[str, Any]:
+    """Train both, and return the row of the table that tells of them."""
     torch.set_num_threads(threads)
     timesteps = timesteps or case.settings.get("total_timesteps", ALGORITHMS["ppo"].total_timesteps)
     case.train_here(seed, timesteps=1)  # what is compiled in it is not the training's
@@ -173,10 +173,15 @@ def measure_target(
     case.train_here(seed, timesteps, here)
     sb3 = ExactRegret(case.env(), max(1, sb3_timesteps // SCORES))
     case.make_sb3(seed).learn(sb3_timesteps, callback=sb3)
+    row: dict[str, Any] = {"problem": case.title, "seed": seed}
+    for name, curve in {"here": here, "sb3": sb3}.items():
+        last = curve.rows[-1]
+        row[name] = f"{last['normalised']:.4f} in {last['seconds']:.0f} s"
     for target in TARGETS:
-        print(f"  seed {seed}, {target}  here   {describe(here, target)}")
-        print(f"  seed {seed}, {target}  sb3    {describe(sb3, target)}")
-        print(f"  seed {seed}, {target}  ratio  {compare(here, sb3, target)}", flush=True)
+        row[f"{target} here, s"] = arrival(here, target)
+        row[f"{target} sb3, s"] = arrival(sb3, target)
+        row[f"{target} times sooner"] = compare(here, sb3, target)
+    return row
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -192,15 +197,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     target.add_argument("--sb3-timesteps", type=int, default=2_000_000)
     target.add_argument("--threads", type=int, default=1, help="of torch")
     options = parser.parse_args(arguments)
+    rows = []
     for case in read_cases(options.config):
         print(case.title, flush=True)
         for seed in options.seeds:
             if options.measure == "speed":
                 measure_speed(case, options.rounds, options.seconds, seed)
-            else:
-                measure_target(
-                    case, options.timesteps, options.sb3_timesteps, seed, options.threads
-                )
+                continue
+            budgets = options.timesteps, options.sb3_timesteps
+            rows.append(measure_target(case, *budgets, seed, options.threads))
+            print(
+                "  " + ", ".join(f"{name} {rows[-1][name]}" for name in list(rows[-1])[1:]),
+                flush=True,
+            )
+    if rows:
+        print(f"\n{format_markdown(rows)}")
 
 
 if __name__ == "__main__":

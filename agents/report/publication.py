@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
+import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +29,6 @@ from qc_gym.core.folders import whole_folder
 
 SEPARATES = 0.99
 """The normalised score that no reference policy reaches on a problem that tells agents apart."""
-_LIBRARIES = ("gymnasium", "numpy", "numba", "torch", "stable-baselines3", "sb3-contrib")
 _TITLE = "# Results"
 _NO_SCORE: dict[str, Any] = {"policy": None, "normalised": None}
 
@@ -95,26 +93,10 @@ def check_pages(pages: Path) -> None:
         )
 
 
-def machine() -> dict[str, str]:
-    """Return what the numbers may depend on: the machine, and the versions of the libraries."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "machine": f"{platform.system()}, {platform.machine()}, {_processor()}, {cores} cores",
-        "Python": platform.python_version(),
-        **versions,
-    }
-
-
-def _processor() -> str:
-    """Return the name of the processor, as well as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown processor"
+def _makers(report: Report) -> Iterator[dict[str, Any]]:
+    """Yield a row for each machine, with its versions of libraries, that trained some of the runs."""
+    for told, count in Counter(record["machine"] for record in report.records).items():
+        yield {"trainings": count, **json.loads(told)}
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
@@ -163,7 +145,7 @@ def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
         yield from ["## Left out", ""]
         yield from (f"- {markdown_text(reason)}" for reason in report.left_out.values())
         yield ""
-    yield from ["## Made with", "", _table([{"what": k, "which": v} for k, v in machine().items()])]
+    yield from ["## Made with", "", _table(list(_makers(report)))]
     yield from ["", "```{toctree}", ":hidden:", "", "speed"]
     yield from map(picture_stem, problems.values())
     yield "```"

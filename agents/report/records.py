@@ -14,8 +14,17 @@ from baselines import Score
 _NAMES = ("run", "env_id", "scenario", "observation", "algorithm", "seed")
 SETTINGS = ("total_timesteps", "num_envs", "threads", "exploring_starts", "frames")
 _SCORE = tuple(field.name for field in fields(Score))
-RUN_RECORD = (*_NAMES, *SETTINGS, "hyperparameters", *_SCORE, "seconds", "version", "code")
-"""Columns of ``runs.csv``: a row for each run; ``hyperparameters`` is JSON."""
+RUN_RECORD = (
+    *_NAMES,
+    *SETTINGS,
+    "hyperparameters",
+    *_SCORE,
+    "seconds",
+    "version",
+    "code",
+    "machine",
+)
+"""Columns of ``runs.csv``: a row for each run; ``hyperparameters`` and ``machine`` are JSON."""
 CURVE_RECORD = (*_NAMES, *CURVE_COLUMNS)
 """Columns of ``curves.csv``: a row for each point of each run's exact learning curve."""
 
@@ -31,6 +40,7 @@ def run_records(results: Iterable[Result]) -> list[dict[str, Any]]:
             "seconds": result.seconds,
             "version": result.version,
             "code": result.code,
+            "machine": json.dumps(result.machine),
         }
         for result in results
     ]

@@ -13,6 +13,7 @@ from agents.callbacks import COLUMNS as CURVE_COLUMNS
 from agents.experiment import MANIFEST, Run, code_version
 from agents.files import read_csv, read_json
 from agents.held_out import read_rows
+from agents.machine import TOLD
 from agents.policies import DESCRIPTION, load_policy
 from agents.runs import CURVE, HELD_OUT, RUN, check_seal
 from baselines import Score
@@ -43,6 +44,8 @@ class Result:
         Its configuration.
     version, code
         The version of the package that made it, and the digest of its sources.
+    machine
+        What it ran on, and the versions of the libraries; see :func:`agents.machine.machine`.
     score
         The fields of :class:`baselines.Score`.
     seconds
@@ -60,6 +63,7 @@ class Result:
     run: Run
     version: str
     code: str
+    machine: Mapping[str, str]
     score: Mapping[str, Any]
     seconds: float
     curve: Sequence[Mapping[str, float]]
@@ -120,8 +124,9 @@ def read_result(folder: str | Path) -> Result:
         policy, trained = load_policy(folder)
         _check_same(run, trained)
         seconds, code = float(content["seconds"]), str(content["code"])
+        machine = {name: str(content["machine"][name]) for name in TOLD}
         check_seal(folder)  # last: what is wrong is told by its name where it can be
-        return Result(folder, run, version, code, score, seconds, curve, policy, held_out)
+        return Result(folder, run, version, code, machine, score, seconds, curve, policy, held_out)
     except (AttributeError, OSError, LookupError, TypeError, ValueError, RecursionError) as error:
         problem = f"{type(error).__name__}: {error}"
         raise ValueError(f"{folder}: not the folder of a finished run: {problem}") from error

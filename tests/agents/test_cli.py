@@ -26,6 +26,7 @@ import qc_gym
 from agents import load_policy
 from agents.cli import main
 from agents.experiment import read_experiment
+from agents.machine import machine
 from agents.report import read_result
 from agents.tables import format_rounded
 
@@ -399,6 +400,10 @@ def test_pages_hold_the_numbers_of_the_report(
             assert format_rounded(float(row["normalised"]), "normalised") in page
     assert "seconds" in texts["speed.md"]
     assert "seconds" not in index
+    told = {"trainings": "2", **machine()}
+    header, _, row = index.partition("## Made with")[2].split("\n\n")[1].splitlines()
+    cells = [line.strip("| ").split(" | ") for line in (header, row)]
+    assert dict(zip(*cells, strict=True)) == told
     before = {path.name: path.read_bytes() for path in pages.iterdir()}
     assert main(["report", str(folder), "--pages", str(pages)]) == 0
     assert {path.name: path.read_bytes() for path in pages.iterdir()} == before

@@ -153,6 +153,7 @@ def test_runs_and_curves_are_those_of_the_folders(
         content = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         run, row = content["run"], dict(table[folder.name])
         assert json.loads(row.pop("hyperparameters")) == run["hyperparameters"]
+        assert json.loads(row.pop("machine")) == content["machine"]
         names = {name: run[name] for name in ("env_id", "observation", "algorithm", "seed")}
         names |= {"run": folder.name, "scenario": run["scenario_name"]}
         settings = {name: run[name] for name in SETTINGS}
