@@ -169,7 +169,8 @@ def tabulate(player: Player, model: TabularModel[ScenarioT_co]) -> NDArray[np.fl
         Its answers are no actions, or do not repeat themselves.
     """
     policy = player.policy
-    if isinstance(policy, TabularPolicy) and policy.model is model:
+    is_own = isinstance(policy, TabularPolicy) and policy.model is model
+    if is_own and player.is_direct(model.observations):
         return policy.probabilities if player.stands else as_probabilities(model, policy.actions)
     start = model.initial_states
     if player.remembers(model.observations[start], model.allowed[start]):

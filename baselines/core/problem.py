@@ -33,7 +33,7 @@ from baselines.core.rule import Rule
 from baselines.core.scoring import Worth, worth_by_simulation
 from baselines.core.stage import worth_on_stage
 from qc_gym.core.env import QCEnv
-from qc_gym.core.errors import close_names
+from qc_gym.core.errors import ScenarioError, close_names, shown
 from qc_gym.core.policy import Lens, Player, feature_lens
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.registry import ENVIRONMENTS
@@ -189,10 +189,10 @@ class Problem:
         if self.stage is not None:
             return np.zeros((1, *(self.stage.observation_space.shape or ())), np.float32)
         size = self.scenario.kernel.observation_size(self.observation)
-        shown: NDArray[Any] = np.zeros((1, size), np.float32)
+        observation: NDArray[Any] = np.zeros((1, size), np.float32)
         for lens in self._all_lenses():
-            shown = lens(shown)
-        return shown
+            observation = lens(observation)
+        return observation
 
     def _all_lenses(self) -> list[Lens]:
         if self.scenarios is None:
@@ -208,9 +208,17 @@ def problem_of(env: Any, scenario: Any = None, observation: str | None = None) -
     TypeError
         Neither an environment of ``qc_gym`` nor an id of one; or wrappers that cannot be scored
         behind, by name.
+    ScenarioError
+        A scenario that is not valid, or a range of them.
     """
     if isinstance(env, str):
-        return problem_of(_made(env, scenario, observation or "belief"))
+        made = _made(env, scenario, observation or "belief")
+        if isinstance(getattr(made.unwrapped, "scenarios", None), ScenarioRange):
+            raise ScenarioError(
+                f"scenario = {shown(scenario)}: a range of scenarios, none of which is drawn; "
+                "baselines.solve_many and score_many take it, or an environment that was reset"
+            )
+        return problem_of(made)
     for name, value in {"scenario": scenario, "observation": observation}.items():
         if value is not None:
             raise TypeError(f"{name} = {value!r}: goes with an id; an environment has its own")

@@ -20,7 +20,6 @@ from baselines.core.optimum import Optimum
 from baselines.core.scoring import Worth, standard_error
 from qc_gym.core.env import QCEnv
 from qc_gym.core.policy import Player
-from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.scenario import Scenario
 
 _COPIES = 64
@@ -116,10 +115,7 @@ def _copy(stage: gym.Env[Any, Any]) -> tuple[gym.Env[Any, Any], _Ledger]:
     env = copy.deepcopy(stage)
     inner = env.unwrapped
     assert isinstance(inner, QCEnv)
-    if isinstance(inner.scenarios, ScenarioRange):
-        pinned, scenario = copy.copy(inner.scenarios), inner.scenario
-        pinned.draw = lambda generator: scenario  # type: ignore[method-assign]
-        inner.scenarios = pinned
+    inner._draw_scenario = lambda: None  # type: ignore[method-assign]  # of a range, the present one stays
     ledger = _Ledger(inner)
     layer: Any = env
     while layer.env is not inner:

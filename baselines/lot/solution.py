@@ -58,6 +58,8 @@ _CHECKED = 1e-3
 """Precision of the check of each optimum: its time stays below that of solving."""
 EXACT = 1e-4
 """Bound on the error of a computed cost, as a share of it, above which a policy is simulated."""
+_ANY_SEEN = np.random.default_rng(0).random((16, 5)).astype(np.float32)
+"""Whatever observations, float32 (16, 5), to tell what wrappers make of them."""
 
 
 class Cost(NamedTuple):
@@ -231,7 +233,7 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         no bound below ``EXACT`` of its cost.
         """
         policy = player.policy
-        if isinstance(policy, LotPolicy) and policy.scenario == self.scenario:
+        if isinstance(policy, LotPolicy) and self._is_own(policy) and player.is_direct(_ANY_SEEN):
             cost = self.cost(policy if player.stands else _likeliest(policy))
         else:
             if not player.deterministic:
@@ -247,6 +249,10 @@ class LotOptimum(Optimum[InspectOrStopScenario]):
         if regret < -slack:
             raise OracleError(f"regret {regret!r} is negative by more than its error {slack!r}")
         return Worth(regret, cost.decisions, tolerance=cost.tolerance)
+
+    def _is_own(self, policy: LotPolicy) -> bool:
+        """Return whether a policy was made for this scenario, seen as it is here."""
+        return policy.scenario == self.scenario and policy.observation == self.observation
 
     def gaps(self, states: NDArray[np.void], actions: NDArray[np.integer]) -> NDArray[np.float64]:
         """Return V*(s) − Q*(s, a) at states of the environment, records (n,), and actions (n,)."""

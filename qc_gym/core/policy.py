@@ -136,6 +136,16 @@ class Player:
         """Whether a designed policy is played as it stands, with the probabilities of its table."""
         return self.is_designed and (self._as_it_stands or not self.deterministic)
 
+    def is_direct(self, observations: NDArray[Any]) -> bool:
+        """Return whether the policy sees the environment's own observations, and means its actions.
+
+        More columns may follow in what it sees, as the parameters of a drawn scenario do.
+        """
+        if self._actions is not None:
+            return False
+        seen = self.see(observations)
+        return np.array_equal(seen[:, : observations.shape[1]], observations)
+
     def see(self, observations: NDArray[Any]) -> NDArray[Any]:
         """Return what the policy sees of the environment's observations, (B, size seen)."""
         for lens in self.lenses:

@@ -15,6 +15,7 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecMonitor, VecNormalize
 
 import baselines
+from qc_gym.core.errors import ScenarioError
 
 ID = "qc_gym/SequentialSampling-v0"
 INSPECT, ACCEPT, REJECT = range(3)
@@ -111,6 +112,39 @@ def test_renamed_actions_mean_what_the_wrapper_says() -> None:
 
     assert baselines.score(env, Swapped()) == PLAIN
     assert baselines.score(env, Rule()).value != PLAIN.value
+
+
+def test_an_optimal_policy_is_scored_behind_wrappers_as_it_plays_there() -> None:
+    """Its actions, too, mean what the wrapper says; what it cannot read is no observation of its own."""
+    renamed = wrappers.TransformAction(make(), lambda action: (action + 1) % 3, make().action_space)
+    optimum = baselines.solve(make())
+    own = optimum.policy
+
+    class Asked:
+        """The same policy, that nobody can know for the optimal one."""
+
+        def predict(self, *args: Any, **options: Any) -> tuple[Any, Any]:
+            return own.predict(*args)
+
+    assert baselines.score(make(), own).regret == 0.0
+    assert baselines.score(renamed, own) == baselines.score(renamed, Asked())
+    assert baselines.score(renamed, own).regret > 1.0
+    space = gym.spaces.Box(-10.0, 10.0, (4,), np.float32)
+    shifted = wrappers.TransformObservation(make(), lambda seen: seen + 0.25, space)
+    with pytest.raises(ValueError, match="observation"):
+        baselines.score(shifted, own)
+    flat = wrappers.FlattenObservation(make())
+    assert baselines.score(flat, own).regret == 0.0
+
+
+def test_an_optimal_lot_policy_is_scored_behind_wrappers_as_it_plays_there() -> None:
+    env = gym.make("qc_gym/InspectOrStop-v0", scenario="weibull-30")
+    own = baselines.solve(env).policy
+    turned = wrappers.TransformAction(env, lambda action: 1 - action, env.action_space)
+    assert baselines.score(env, own).regret <= baselines.score(env, own).tolerance
+    assert baselines.score(turned, own).regret > 1.0
+    outcome = gym.make("qc_gym/InspectOrStop-v0", scenario="weibull-30", observation="outcome")
+    assert baselines.score(outcome, own).regret > 0.0  # it takes a flag for the belief
 
 
 def test_vector_wrappers_are_lenses_too() -> None:
@@ -284,6 +318,33 @@ def test_a_stack_of_frames_is_played_and_has_an_error() -> None:
     assert score != baselines.score(env, Stacked(), episodes=3000, seed=2)
 
 
+_PLAYED: list[Any] = []
+
+
+class _Noting(gym.Wrapper[Any, Any, Any, Any]):
+    """Notes the scenario of each episode; unknown, so that it has to be played."""
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        found = super().reset(**options)
+        _PLAYED.append(self.get_wrapper_attr("scenario"))
+        return found
+
+
+def test_of_a_range_the_present_scenario_is_played_in_every_episode() -> None:
+    fields = {**SMALL, "inspection_cost": {"low": 0.5, "high": 2.0}}
+    env = _Noting(gym.make(ID, scenario=fields))
+    env.reset(seed=3)
+    drawn = env.get_wrapper_attr("scenario")
+    _PLAYED.clear()
+    score = baselines.score(env, Rule(size=5), episodes=2000, seed=1)
+    assert len(_PLAYED) >= 2000
+    assert set(_PLAYED) == {drawn}
+    exact = baselines.score(gym.make(ID, scenario=drawn), Rule())
+    assert not score.exact
+    assert abs(score.value - exact.value) <= 4 * score.stderr
+    assert env.get_wrapper_attr("scenario") == drawn
+
+
 def test_a_limit_that_cannot_bind_changes_nothing() -> None:
     assert baselines.score(wrappers.TimeLimit(make(), 13), Rule()) == PLAIN  # 12 items, a decision
     assert baselines.score(gym.make_vec(ID, num_envs=2, scenario=SMALL), Rule()) == PLAIN
@@ -341,3 +402,6 @@ def test_an_id_with_a_scenario_is_an_environment() -> None:
         baselines.solve("SequentialSampling-v0")
     with pytest.raises(TypeError, match="goes with an id"):
         baselines.solve(make(), scenario=SMALL)
+    for solve in (baselines.solve, baselines.plan):
+        with pytest.raises(ScenarioError, match=r"scenario = 'train': a range .*solve_many"):
+            solve(ID, scenario="train")
