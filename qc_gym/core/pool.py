@@ -102,10 +102,10 @@ class ScenarioPool:
                 self._error = error
                 raise
             return
-        self._status[number] = _VALID
         self.scenarios[number] = scenario
         self.records[number] = scenario.record()[0]
         self.features[number] = self._spread.features(scenario)
+        self._status[number] = _VALID  # last: threads share the pool, and draw what is valid
 
     def __reduce__(self) -> tuple[object, ...]:
         return pool_of, (self._spread,)

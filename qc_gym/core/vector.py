@@ -295,16 +295,21 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         moved
             Which of the k were.
         observations, masks
-            What all of the k now see, float32 (k, size), and may do, bool (k, actions).
+            What the sub-environments that moved now see, float32 (k, size), and may do, bool
+            (k, actions); of no use for the others.
 
         Raises
         ------
         ValueError
-            Not whole numbers of one and the same shape (k,), or one that is out of range; nothing has
-            moved then.
+            Sub-environments that have scenarios of their own; not whole numbers of one and the same
+            shape (k,), or one that is out of range; nothing has moved then.
         gymnasium.error.ResetNeeded
             Before the first reset, or the episode of a source is over.
         """
+        if self._pool is None and len(self._records) > 1:
+            raise ValueError(
+                "scenario: each sub-environment has its own here, which it would leave"
+            )
         rows, sources, actions = self._checked_branch(rows, sources, actions)
         played = self._played[sources] if len(self._records) > 1 else None
         states, elapsed = self._states[sources], self._elapsed[sources]
@@ -381,6 +386,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             env = self.env_type(scenario, self.observation, self.render_mode)
             env.reset(seed=0)
             env._states[:] = self._states[i]
+            env._is_running = not self._ended[i]
             env._on_reset()
             frames.append(env.render())
         return tuple(frames)

@@ -325,3 +325,25 @@ def test_what_is_no_scenario_is_drawn_again(failures: int, monkeypatch: pytest.M
     else:
         assert spread.draw(np.random.default_rng(0)) == expected[failures]
     assert drawn == expected[: failures + 1].tolist()
+
+
+def test_a_scenario_is_drawn_by_no_thread_before_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A pool is shared by the threads of a process: what is marked as valid can be played."""
+    spread = SequentialSamplingScenario.parse(
+        {**TWO_POINT, "inspection_cost": {"low": 1, "high": 2}}
+    )
+    assert isinstance(spread, ScenarioRange)
+    pool = ScenarioPool(spread)
+    seen: list[tuple[bool, bool]] = []
+
+    def watched(self: ScenarioRange, scenario: Any) -> Any:
+        seen.append((pool._status[3] == unknown, pool.scenarios[3] is not None))
+        return features(self, scenario)
+
+    unknown, features = pool._status[3], ScenarioRange.features
+    monkeypatch.setattr(ScenarioRange, "features", watched)
+    pool.make(np.array([3]))
+    assert seen == [(True, True)]
+    assert pool._status[3] != unknown

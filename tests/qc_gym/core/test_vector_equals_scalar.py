@@ -450,6 +450,24 @@ def test_no_branch(branch: tuple[Any, Any, Any], message: str) -> None:
         assert numbers(value) == numbers(before[name])
 
 
+def test_no_branch_leaves_the_scenario_that_a_sub_environment_was_given() -> None:
+    env = gym.make_vec(ID, num_envs=2, scenario=["aql10-rql20", "lot-200"])
+    env.reset(seed=1)
+    with pytest.raises(ValueError, match="scenario: each sub-environment has its own"):
+        env.branch(np.array([0]), np.array([1]), np.array([0]))
+
+
+def test_an_ended_episode_is_drawn_as_ended() -> None:
+    env = gym.make_vec(ID, num_envs=2, render_mode="ansi", autoreset_mode="Disabled")
+    alone = gym.make(ID, render_mode="ansi")
+    env.reset(seed=1)
+    alone.reset(seed=1)
+    for action in (0, 1):
+        env.step(np.array([action, 0]))
+        alone.step(action)
+        assert env.render()[0].splitlines()[0] == alone.render().splitlines()[0]
+
+
 def test_a_branch_needs_an_episode_under_way_and_begins_one() -> None:
     env = gym.make_vec(ID, num_envs=3, autoreset_mode="Disabled")
     env.reset(seed=1)
