@@ -14,6 +14,7 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from numbers import Real
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from baselines.core.policy import TabularPolicy
 from baselines.core.problem import Problem, env_type_of, problem_of
 from baselines.core.process import DecisionProcess
 from baselines.core.references import NoPlanError, Reference, References
+from baselines.core.rule import Rule
 from baselines.core.scoring import Score, make_score
 from baselines.core.sensitivity import Sensitivity
 from baselines.core.solver import ImproperPolicyError, evaluate
@@ -120,6 +122,11 @@ def solve(env: Any, *, scenario: Any = None, observation: str | None = None) -> 
     ------
     TypeError
         Not an environment of ``qc_gym``.
+    ScenarioError
+        A scenario that is not valid, or a range of them.
+    ValueError
+        The model would have more states than is allowed (``StateBudgetError``), or rates so extreme that
+        float64 cannot follow it.
     OracleError
         The optimum does not stand its own check: a bug in this package.
     """
@@ -221,7 +228,8 @@ def solve_many(
 ) -> Optima:
     """Return the exact optima of many scenarios of one environment.
 
-    Only the values are kept, and the policies if they are asked for: memory is that of one optimum.
+    Only the values are kept: memory is that of one optimum. With ``policies`` each policy keeps the tables
+    of its scenario, which may be megabytes.
 
     Parameters
     ----------
@@ -305,6 +313,8 @@ def score_many(
         problem = Problem(env_type, one, observation)
         try:
             played = problem.optimum.references()[policy] if isinstance(policy, str) else policy
+            if isinstance(played, Rule):
+                played = played.policy(problem.optimum)
             if isinstance(played, DesignedPolicy):
                 played = problem.optimum.carried(played)
         except NoPlanError as error:
@@ -498,7 +508,8 @@ def sensitivity(
     >>> found.values.shape
     (41,)
     """
-    if not (isinstance(least, int | float) and 0.0 < least < math.inf):
+    is_number = isinstance(least, Real) and not isinstance(least, bool | np.bool_)
+    if not (is_number and 0.0 < least < math.inf):
         raise ValueError(f"least = {least!r}: a number above 0 is needed")
     policies = {} if policy is None else policy
     if isinstance(policy, str):

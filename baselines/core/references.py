@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from qc_gym.core.errors import close_names
 from qc_gym.core.policy import DesignedPolicy
 
 
@@ -67,6 +68,10 @@ class References(Mapping[str, DesignedPolicy]):
         if name in self._refused:
             raise self._refused[name]
         if name not in self._designed:
+            if name not in self._references:
+                raise KeyError(
+                    f"no reference policy {name!r}; {close_names(str(name), self.names)}"
+                )
             reference = self._references[name]
             try:
                 policy, design = reference.design()
@@ -77,7 +82,10 @@ class References(Mapping[str, DesignedPolicy]):
         return self._designed[name]
 
     def __contains__(self, name: object) -> bool:
-        return any(name == one for one in self)
+        try:
+            return name in self._references and self[str(name)] is not None
+        except NoPlanError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         for name in self._references:

@@ -107,9 +107,9 @@ class Risks:
         """
         if not isinstance(target, str | PathLike):
             return self._draw(*target)
-        from matplotlib.figure import Figure
+        from qc_gym.core.picture import Picture
 
-        figure = Figure(figsize=(10.0, 4.0), layout="constrained")
+        figure = Picture(figsize=(10.0, 4.0), layout="constrained")
         self._draw(*figure.subplots(1, 2))
         figure.savefig(target)
         return figure

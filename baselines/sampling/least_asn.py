@@ -48,7 +48,7 @@ from baselines.sampling.characteristics import (
     lot_rate,
     table_from_boundaries,
 )
-from qc_gym.core.inspection import judged
+from qc_gym.core.inspection import check_errors, judged
 from qc_gym.core.lattice import row_start
 from qc_gym.sampling.judgements import lot_chances, lot_counts
 
@@ -234,6 +234,7 @@ def _problem(
     miss: float,
 ) -> _Problem:
     check_lattice(max_samples, lot_size)
+    check_errors(false_alarm, miss)
     if not 0.0 < good < bad < 1.0:
         raise ValueError(f"0 < good < bad < 1 is required; got good={good}, bad={bad}")
     if not ((limits > 0.0).all() and limits.sum() < 1.0):
@@ -373,10 +374,10 @@ def _feasible_pair(problem: _Problem, limits: FloatArray) -> list[_Test]:
     c, reachable = _most_powerful(problem, limits[0])
     if reachable > limits[1]:
         raise NoPlanError(
-            f"max_samples={problem.max_samples} is too small: with producer_risk={limits[0]} at "
-            f"good={problem.good} no test of that many items has a consumer_risk below "
-            f"{reachable:.6g} at bad={problem.bad}, and {limits[1]} is asked; increase max_samples "
-            "or allow larger risks"
+            f"max_samples={problem.max_samples} is too small: with producer_risk={limits[0]} where a "
+            f"share of {problem.good:.6g} is judged defective no test of that many items has a "
+            f"consumer_risk below {reachable:.6g} where {problem.bad:.6g} is, and {limits[1]} is asked; "
+            "increase max_samples or allow larger risks"
         )
     n = np.arange(problem.max_samples + 1)
     last = n == problem.max_samples

@@ -134,7 +134,7 @@ def normal_approximation_plan(
     spread_bad = -float(ndtri(beta)) * math.sqrt(bad * (1.0 - bad))
     # A risk above one half has a negative quantile; with a negative sum any n leaves a real c.
     root = max(0.0, (spread_good + spread_bad) / (bad - good))
-    first, block = max(1.0, math.ceil(root**2 - _INTEGER_TOLERANCE)), 4096
+    first, block = max(1.0, math.ceil(_squared(root) - _INTEGER_TOLERANCE)), 4096
     while first <= _LARGEST_APPROXIMATE_SIZE:
         n = first + np.arange(block, dtype=np.float64)
         lower = np.maximum(_ceil(n * good + spread_good * np.sqrt(n)), 0)
@@ -160,7 +160,7 @@ def precision_sample_size(p0: float, margin: float, confidence: float = 0.95) ->
     p0 = _number("p0", p0)
     margin = _number("margin", margin, 0.0, 1.0 - p0)
     z = float(ndtri(_number("confidence", confidence, 0.5)))
-    return _round_up(p0 * (1.0 - p0) * (z / margin) ** 2)
+    return _round_up(p0 * (1.0 - p0), z / margin)
 
 
 def power_sample_size(p0: float, p1: float, power: float = 0.90) -> int:
@@ -185,7 +185,7 @@ def power_sample_size(p0: float, p1: float, power: float = 0.90) -> int:
     if p1 == p0:
         raise ValueError(f"p1={p1}: must differ from p0={p0}")
     z = float(ndtri(_number("power", power, 0.5)))
-    return _round_up(p1 * (1.0 - p1) * (z / (p1 - p0)) ** 2)
+    return _round_up(p1 * (1.0 - p1), z / (p1 - p0))
 
 
 def one_sided_test_plan(sample_size: int, p0: float, confidence: float = 0.95) -> SinglePlan:
@@ -335,8 +335,22 @@ def _ceil(values: FloatArray) -> IntArray:
     return np.ceil(values - _INTEGER_TOLERANCE).astype(np.int64)
 
 
-def _round_up(size: float) -> int:
-    return max(1, math.ceil(size - _INTEGER_TOLERANCE))
+def _round_up(variance: float, root: float) -> int:
+    """Return variance · root², rounded up."""
+    return max(1, math.ceil(_squared(root) * variance - _INTEGER_TOLERANCE))
+
+
+def _squared(root: float) -> float:
+    """Return the square of the root of a sample size.
+
+    Raises
+    ------
+    NoPlanError
+        It is beyond what float64 holds.
+    """
+    if not root <= 1e150:
+        raise NoPlanError("the rates are too close: the sample would have more than 1e300 items")
+    return root * root
 
 
 def _number(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:

@@ -112,8 +112,8 @@ def log_odds_tables(
     if scenario.lot_size is None:
         k = np.arange(scenario.max_samples + 1)
         conforming = k * (scenario.log_passed(prior.bad) - scenario.log_passed(prior.good))
-        ratio = scenario.judged(prior.bad) / scenario.judged(prior.good)
-        return np.asarray(prior_odds + k * np.log(ratio)), np.asarray(conforming)
+        defective = np.log(scenario.judged(prior.bad)) - np.log(scenario.judged(prior.good))
+        return np.asarray(prior_odds + k * defective), np.asarray(conforming)
     k = np.arange(scenario.max_samples)
     lot = scenario.lot_size
     good, bad = scenario.defectives(prior.good), scenario.defectives(prior.bad)

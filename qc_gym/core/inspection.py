@@ -43,11 +43,14 @@ def log_passed(p: float, false_alarm: float, miss: float) -> float:
 
 
 def check_errors(false_alarm: float, miss: float) -> None:
-    """Raise a ValueError unless an item judged nonconforming is the likelier for it to be so.
+    """Raise a ValueError unless they are rates, and what is judged nonconforming is likelier to be so.
 
     A scenario's fields ``false_alarm`` and ``miss`` are of type
     :data:`~qc_gym.core.fields.ErrorRate`; this is what they have to meet together.
     """
+    for name, value in {"false_alarm": false_alarm, "miss": miss}.items():
+        if not 0.0 <= value < 1.0:
+            raise ValueError(f"{name} = {value}: a number of at least 0 and less than 1 is needed")
     # Both as they are summed and as they are subtracted: rounding may tell them apart.
     if not (false_alarm + miss < 1.0 and 1.0 - false_alarm - miss > 0.0):
         raise ValueError(

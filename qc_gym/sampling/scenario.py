@@ -22,7 +22,9 @@ from qc_gym.sampling.dynamics import KERNEL, MAX_FACTORS, SCENARIO
 from qc_gym.sampling.ranges import RANGES
 from qc_gym.sampling.tables import make_table
 
-Shape = Annotated[float, Field(gt=0, le=100_000)]
+Shape = Annotated[float, Field(ge=1e-6, le=100_000)]
+PriorRate = Annotated[Rate, Field(ge=1e-300)]
+"""So that what inspectors judge, and how the rates of two lots compare, are numbers of float64."""
 MAX_TABULATED = 2_000
 """Most items for which beliefs are tabulated; beyond that they are computed at each step."""
 MAX_DRAWN = 4_096
@@ -42,8 +44,8 @@ class TwoPointPrior(Record):
     """
 
     kind: Literal["two_point"]
-    good: Rate
-    bad: Rate
+    good: PriorRate
+    bad: PriorRate
     prob_bad: Rate
 
     @model_validator(mode="after")
@@ -268,7 +270,7 @@ class SequentialSamplingScenario(Scenario):
         if self.lot_size is None and isinstance(self.prior, TwoPointPrior):
             good, bad, prob_bad = self.prior.good, self.prior.bad, self.prior.prob_bad
             record["log_odds"] = math.log(prob_bad) - math.log1p(-prob_bad)
-            record["log_defective"] = math.log(self.judged(bad) / self.judged(good))
+            record["log_defective"] = math.log(self.judged(bad)) - math.log(self.judged(good))
             record["log_conforming"] = self.log_passed(bad) - self.log_passed(good)
             record["factors"] = min(self.max_samples + 1, MAX_FACTORS)
         elif self.max_samples <= MAX_TABULATED:

@@ -289,6 +289,24 @@ def test_a_reference_is_designed_for_each_or_left_out() -> None:
     assert math.isnan(found.regrets[1])
     assert found.worst == 0
     assert math.isnan(found.mean_regret_stderr)
+    plan = baselines.score_many(SAMPLING, [names[0], hard], baselines.sampling.SinglePlan(80, 5))
+    assert list(plan.left_out) == [1]
+    assert "80" in plan.left_out[1]
+    exact = baselines.score(SAMPLING, baselines.sampling.SinglePlan(80, 5), scenario=names[0])
+    assert plan.regrets[0] == exact.regret
+
+
+def test_a_reference_that_does_not_exist_is_named() -> None:
+    references = baselines.reference_policies(SAMPLING, scenario="aql10-rql20")
+    assert "sprtt" not in references
+    assert not references._designed  # nothing was designed to know that
+    assert "sprt" in references
+    assert list(references._designed) == ["sprt"]
+    message = "no reference policy 'sprtt'; did you mean 'sprt'"
+    with pytest.raises(KeyError, match=message):
+        references["sprtt"]
+    with pytest.raises(KeyError, match=message):
+        baselines.score_many(SAMPLING, ["aql10-rql20"], "sprtt")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from baselines.core.references import NoPlanError
+from baselines.sampling.least_asn import least_sample_test
 from baselines.sampling.plans import (
     SinglePlan,
     exact_plan,
@@ -110,6 +113,32 @@ def test_a_growing_lot_approaches_the_binomial() -> None:
         difference = np.abs(plan.acceptance_probability(rates, lot_size=lot) - binomial)
         # Samples with and without replacement can be coupled until an item is drawn twice.
         assert difference.max() <= 20 * 19 / 2 / lot
+
+
+def test_rates_that_are_too_close_have_no_plan() -> None:
+    """As the contract of designs says: an error that is told, for whatever numbers are allowed."""
+    for design in (
+        lambda: precision_sample_size(0.1, 1e-160),
+        lambda: power_sample_size(1e-200, 2e-200),
+        lambda: normal_approximation_plan(1e-200, 2e-200, 0.05, 0.1),
+    ):
+        with pytest.raises(NoPlanError, match=r"too close"):
+            design()
+
+
+@pytest.mark.parametrize(
+    "errors",
+    [{"false_alarm": -0.05}, {"miss": 1.0}, {"false_alarm": float("nan")}, {"miss": -1e-9}],
+)
+@pytest.mark.parametrize("design", [exact_plan, partial(least_sample_test, max_samples=20)])
+def test_errors_of_inspectors_are_rates(
+    design: Callable[..., object], errors: dict[str, float]
+) -> None:
+    (name,) = errors
+    with pytest.raises(ValueError, match=f"{name} = "):
+        design(*EXAMPLE, **errors)
+    with pytest.raises(ValueError, match="their sum must be less than 1"):
+        design(*EXAMPLE, false_alarm=0.6, miss=0.6)
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, math.nan, math.inf, [0.5, math.nan]])
