@@ -16,6 +16,7 @@ from qc_gym.assembly.dynamics import answer, identify, prob_bad
 from qc_gym.assembly.dynamics import reset as begin
 from qc_gym.assembly.scenario import AssemblyScenario
 from qc_gym.core.noise import NOISE
+from qc_gym.core.numbers import whole_number
 
 MAX_STATES = 2_000_000
 _OUTCOMES = 2
@@ -44,8 +45,8 @@ def build_model(
         _OUTCOMES * (8 + 8 + 8) + 40
     )  # rewards, chances, following; the tables made of them
     per_state = 3 * kernel.state_dtype.itemsize + kernel.num_actions * per_action
-    most = min(max_states, MAX_BYTES // per_state)
-    capacity, explored, count = 1024, 0, 1
+    most = min(whole_number("max_states", max_states, 1), MAX_BYTES // per_state)
+    capacity, explored, count = min(1024, most), 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
     rewards, chances, following = _tables(capacity, kernel.num_actions)
     noise = np.zeros(1, NOISE)

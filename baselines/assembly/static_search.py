@@ -179,7 +179,7 @@ class _Search:
         while stack:
             name, ways, row, inspect[name] = stack.pop()
             children = self.nodes[name].children
-            if children is None:
+            if not children:  # a part
                 continue
             dismantle[name] = bool(ways.dismantle[row])
             for child, pick in zip(children, ways.picks[row], strict=True):

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from baselines.core.policy import TabularPolicy
 from baselines.core.solver import evaluate
 from baselines.pilot.information import order_sizes_curve
+from qc_gym.core.picture import BLUE, FAINT, VERMILION, Picture
 from qc_gym.core.policy import Player
 from qc_gym.pilot.dynamics import COMMIT, NODES
 from qc_gym.pilot.plans import Plan
@@ -19,7 +20,6 @@ from qc_gym.pilot.scenario import PilotRunScenario
 if TYPE_CHECKING:
     from baselines.pilot.optimum import PilotRunOptimum
 
-BLUE, VERMILION, GREEN, FAINT = "#0072B2", "#D55E00", "#009E73", "#666666"
 NODE_COLOURS = (BLUE, "#56B4E9", VERMILION)
 
 
@@ -48,7 +48,7 @@ def figures(optimum: PilotRunOptimum, policies: Mapping[str, Player]) -> dict[st
 def value_of_information_curves(optimum: PilotRunOptimum) -> Figure:
     """Return what knowing more is worth, by the size of the order."""
     curve = order_sizes_curve(optimum.lattice, optimum.value_of_information)
-    figure = Figure(figsize=(7.5, 4.5), layout="constrained")
+    figure = Picture(figsize=(7.5, 4.5), layout="constrained")
     ax = figure.subplots()
     for gain, colour, line, label in (
         (curve.perfect, FAINT, "--", "perfect information"),
@@ -84,7 +84,7 @@ def tests_and_plans(
     }
     used = [plan for plan in range(16) if any(row[COMMIT + plan] > 5e-4 for row in done.values())]
     names = optimum.scenario.order
-    figure = Figure(figsize=(10.5, 2.2 + 0.4 * len(done)), layout="constrained")
+    figure = Picture(figsize=(10.5, 2.2 + 0.4 * len(done)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2, 3))
     starts = np.zeros(len(done))
     for k in range(NODES):

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.budget import StateBudgetError
 from baselines.core.model import TabularModel
 from baselines.core.policy import TabularPolicy
 from baselines.pilot.beliefs import Beliefs, Floats
@@ -26,7 +27,7 @@ def build_model(beliefs: Beliefs, observation: str = "belief") -> PilotModel:
 
     Raises
     ------
-    ValueError
+    StateBudgetError
         With outcomes, more than ``MAX_STATES`` states.
     """
     points = np.indices(beliefs.shape, np.int32).reshape(NODES, -1)
@@ -34,7 +35,7 @@ def build_model(beliefs: Beliefs, observation: str = "belief") -> PilotModel:
     if observation == "outcome":
         rows, last = np.nonzero(_possible_outcomes(beliefs, points))
         if len(rows) > MAX_STATES:
-            raise ValueError(
+            raise StateBudgetError(
                 f"scenario: max_samples make {len(rows):,} states of counts and last test, more than "
                 f"{MAX_STATES:,}; lower max_samples, or take observation='belief'"
             )

@@ -17,10 +17,10 @@ from numba import njit
 from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
-from qc_gym.core import inspection, loops, noise, record_type
+from qc_gym.core import inspection, lattice, loops, noise, record_type
 from qc_gym.core.table import NO_TABLE, Table
 
-_CORE = (inspection, loops, noise, record_type, sys.modules[__name__])
+_CORE = (inspection, lattice, loops, noise, record_type, sys.modules[__name__])
 _CORE_VERSION = hashlib.sha256("".join(map(inspect.getsource, _CORE)).encode()).hexdigest()[:12]
 _COMPILED_LOOPS = ("reset_batch", "step_batch", "step_one", "describe_batch", "roll_out")
 _SHAPE = ("scenario_dtype", "state_dtype", "num_actions", "belief_size", "outcome_size")

@@ -68,8 +68,8 @@ class PilotRunEnv(QCEnv):
 
     ``scenario``: a preset (``cumcm-1`` … ``cumcm-6``, the cases of the contest's question 2 with rates
     estimated from ten items; ``new-supplier`` and ``initial-samples``, where one part's rate is known), a
-    mapping of the fields of :class:`~qc_gym.pilot.scenario.PilotRunScenario`, or a YAML file of them.
-    ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
+    mapping of the fields of :class:`~qc_gym.pilot.scenario.PilotRunScenario`, or a YAML or JSON file
+    of them. ``observation``: ``"belief"`` or ``"outcome"``. ``render_mode``: ``"ansi"``, ``"rgb_array"`` or
     ``"human"``; the picture is what is believed of the three rates and the plan that is best at
     the mean rates, with the next step of any policy given to :meth:`show_policy`.
 

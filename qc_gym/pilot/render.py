@@ -6,23 +6,30 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from qc_gym.core.picture import paint
+from qc_gym.core.picture import (
+    BLUE,
+    DPI,
+    FAINT,
+    INK,
+    VERMILION,
+    Picture,
+    amount,
+    counted,
+    paint,
+    with_minus,
+)
 from qc_gym.pilot.dynamics import NO_TEST, NODES, PLANS, moments_at, order_profit
 from qc_gym.pilot.plans import Plan
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
-SIZE, DPI = (8.0, 4.8), 100  # inches, pixels per inch
+SIZE = (8.0, 4.8)  # inches
 WHITE = np.full(4, 255, np.uint8)
 POINTS = 200
 LEAST_DENSITY = 1e-3
 """Share of the highest prior density below which a rate is not in the picture."""
-
-# Okabe & Ito's blue and vermilion, which every kind of colour vision tells apart.
-INK, FAINT, BLUE, VERMILION = "#1a1a1a", "#666666", "#0072B2", "#D55E00"
 
 
 class Moment(NamedTuple):
@@ -54,7 +61,7 @@ class Moment(NamedTuple):
 
 def draw_pilot(moment: Moment) -> NDArray[np.uint8]:
     """Return the picture of a pilot run, uint8 (480, 800, 3)."""
-    figure = Figure(SIZE, DPI, facecolor="white")
+    figure = Picture(SIZE, DPI, facecolor="white")
     axes = figure.subplots(1, NODES)
     figure.subplots_adjust(left=0.03, right=0.985, bottom=0.11, top=0.66, wspace=0.08)
     for k, ax in enumerate(axes):
@@ -104,18 +111,18 @@ def _lines(moment: Moment) -> list[str]:
     scenario, names = moment.scenario, moment.scenario.order
     plan, profit = best_plan_at(scenario, mean_rates(moment))
     tests = int(moment.state["n"].sum())
-    made = f"{tests} test{'s' * (tests != 1)} made"
+    made = f"{counted(tests, 'test')} made"
     order = f"order of {scenario.order_size:,} at {scenario.price:,.10g}"
     if moment.committed is not None:
         fixed, earned = moment.committed
         return [
             f"Plan: {Plan.of(fixed).words(names)}",
-            f"{made}, {order}; at the true rates it earns {_amount(earned)}",
+            f"{made}, {order}; at the true rates it earns {_money(earned)}",
             _account(earned - moment.spent),
         ]
     lines = [
         f"{made}{_last(moment)}",
-        f"{order}; best at the mean rates: {Plan.of(plan).words(names)}, would earn {_amount(profit)}",
+        f"{order}; best at the mean rates: {Plan.of(plan).words(names)}, would earn {_money(profit)}",
         _account(-moment.spent),
     ]
     if moment.advice is not None:
@@ -132,11 +139,11 @@ def _last(moment: Moment) -> str:
 
 
 def _account(money: float) -> str:
-    return f"money {_amount(money)}"
+    return f"money {_money(money)}"
 
 
-def _amount(money: float) -> str:
-    return f"{round(money, 2) + 0.0:,.2f}".replace("-", "−")
+def _money(money: float) -> str:
+    return with_minus(amount(money))
 
 
 def _belief(moment: Moment, k: int) -> tuple[str, ...]:

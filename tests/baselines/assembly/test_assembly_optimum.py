@@ -145,6 +145,13 @@ def test_states_too_large_for_memory_are_refused() -> None:
     }
     with pytest.raises(StateBudgetError, match=r"max_blind_failures = 100 .* bytes each"):
         build_model(parse(fields), max_states=2_000)
+    states = build_model(parse("cumcm-5")).num_states
+    assert build_model(parse("cumcm-5"), max_states=states).num_states == states
+    for most in (1, states - 1):
+        with pytest.raises(StateBudgetError, match=f"more than {most} belief states"):
+            build_model(parse("cumcm-5"), max_states=most)
+    with pytest.raises(ValueError, match="max_states = 0: a whole number of at least 1"):
+        build_model(parse("cumcm-5"), max_states=0)
 
 
 def test_a_rate_that_float64_cannot_follow_is_refused_by_its_name() -> None:
