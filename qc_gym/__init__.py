@@ -1,12 +1,13 @@
 """Gymnasium environments for quality-control decisions.
 
-Importing this package registers them: ``gymnasium.make("qc_gym/SequentialSampling-v0")``. Their
+Importing this package registers them: ``gymnasium.make("qc_gym/SequentialSampling-v0")``, and those of
+installed packages that name their module as an entry point of the group ``qc_gym.families``. Their
 exact optima, and the scoring of any policy against them, are in the package ``baselines``.
 """
 
 from importlib.metadata import PackageNotFoundError, version
 
-from qc_gym.core.registry import ENVIRONMENTS, register
+from qc_gym.core.registry import ENVIRONMENTS, load_installed, register
 
 __all__ = ["ENVIRONMENTS", "__version__", "register"]
 
@@ -28,3 +29,4 @@ for _name, _environment, _family in (
         environment=f"{_environment}:{_name}",
         family=f"{_family}:FAMILY",
     )
+load_installed()

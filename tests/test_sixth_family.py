@@ -1,10 +1,14 @@
 """A family registered from outside the packages is served like those inside."""
 
 import ast
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import yaml
 
 ROOT = Path(__file__).parents[1]
 GENERIC = (
@@ -87,6 +91,42 @@ def test_the_command_line_knows_it() -> None:
     )
     assert "6.0" in solved
     assert "inspect" in solved
+
+
+def test_an_installed_package_is_known_to_commands_and_to_the_processes_that_train(
+    tmp_path: Path,
+) -> None:
+    """By its entry point alone: nobody imports it."""
+    shutil.copytree(ROOT / "tests" / "single_item", tmp_path / "site" / "single_item")
+    about = tmp_path / "site" / "single_item-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: single-item\nVersion: 1.0\n")
+    broken = "broken = no_such_module_of_anybody\n"
+    (about / "entry_points.txt").write_text(
+        f"[qc_gym.families]\nsingle_item = single_item\n{broken}"
+    )
+    training = {"total_timesteps": 64, "num_envs": 4, "hyperparameters": {"n_steps": 4}}
+    problem = {"env_id": "single_item:single_item/SingleItem-v0", "algorithms": {"a2c": training}}
+    content = {"name": "mine", "seeds": [0, 1], "scores": 2, "problems": [problem]}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def command(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "agents.cli", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path / 'site'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    solved = command("solve", "SingleItem-v0")
+    assert solved.returncode == 0, solved.stderr
+    assert "6.0" in solved.stdout
+    assert "no_such_module_of_anybody: a family of environments that cannot be" in solved.stderr
+    run = command("bench", "mine.yaml", "--out", "results")
+    assert run.returncode == 0, run.stderr
+    assert len(list((tmp_path / "results" / "mine" / "runs").glob("SingleItem-v0-*"))) == 2
 
 
 def test_agents_train_on_it() -> None:

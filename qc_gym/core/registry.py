@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 
 import gymnasium
+
+ENTRY_POINTS = "qc_gym.families"
+"""The group of entry points by which installed packages name the modules that register their families."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,23 @@ def register(env_id: str, *, environment: str, family: str) -> None:
         vector_entry_point=f"{environment}VectorEnv",
     )
     ENVIRONMENTS[env_id] = registration
+
+
+def load_installed() -> None:
+    """Import what installed packages name in the group ``ENTRY_POINTS``.
+
+    Commands, experiments and the processes that train know their families by it. One that cannot be
+    imported is warned of, and keeps nobody from the others.
+    """
+    for point in entry_points(group=ENTRY_POINTS):
+        try:
+            point.load()
+        except Exception as error:
+            warnings.warn(
+                f"{point.value}: a family of environments that cannot be imported: {error!r}",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 def plain_id(name: str) -> str:
