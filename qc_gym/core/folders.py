@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PARTIAL = ".partial-"
-"""How the names begin of folders that are being written."""
+PARTIAL, BEFORE = ".partial-", ".before-"
+"""How the names begin of folders that are being written, and of those that they replace meanwhile."""
 _ANOTHER_STANDS_THERE = (errno.ENOTEMPTY, errno.EEXIST)
 
 
@@ -43,15 +43,16 @@ def _replace(path: Path, new: Path) -> None:
     Of several writers that meet here, the one that comes last leaves its folder. One has to try again
     only because another has put its own there, so that all of them come to an end.
     """
-    old = new.with_name(f"{new.name}-before")
+    # Tells what it was, for who finds it after a process was ended here.
+    old = new.with_name(f"{BEFORE}{new.name.removeprefix(PARTIAL)}-{path.name}")
     while True:
-        if path.is_dir():
-            with suppress(FileNotFoundError):  # another writer has moved it
-                path.rename(old)
         try:
+            if path.is_dir():
+                with suppress(FileNotFoundError):  # another writer has moved it
+                    path.rename(old)
             new.rename(path)
-        except OSError as error:
-            if error.errno in _ANOTHER_STANDS_THERE:
+        except BaseException as error:  # Ctrl-C too
+            if isinstance(error, OSError) and error.errno in _ANOTHER_STANDS_THERE:
                 shutil.rmtree(old, ignore_errors=True)
                 continue
             with suppress(OSError):  # there was none
@@ -62,6 +63,14 @@ def _replace(path: Path, new: Path) -> None:
 
 
 def remove_partial(folder: Path) -> None:
-    """Remove from a folder what processes that were ended from outside were writing."""
-    for torn in folder.glob(f"{PARTIAL}*"):
-        shutil.rmtree(torn, ignore_errors=True)
+    """Remove from a folder what processes that were ended from outside were writing.
+
+    What they were about to replace is put back. Other processes must not be writing into the folder.
+    """
+    for old in folder.glob(f"{BEFORE}*"):
+        path = folder / old.name.split("-", 2)[2]
+        if not path.exists():
+            old.rename(path)
+    for name in (PARTIAL, BEFORE):
+        for torn in folder.glob(f"{name}*"):
+            shutil.rmtree(torn, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -233,23 +234,20 @@ def test_no_more_is_kept_than_there_may_be(store: Store, monkeypatch: pytest.Mon
 
 def test_many_at_once_find_it_whole_or_not_at_all(store: Store) -> None:
     """Each keeps and finds the same, at the same time."""
-    wrong: list[object] = []
     start = threading.Barrier(4)
 
-    def work() -> None:
+    def work() -> list[bool]:
         start.wait()
+        right = []
         for _ in range(10):
             store.keep(KEY, ARRAYS)
             found = store.find(KEY)
-            if found is not None and not are_equal(found, ARRAYS):
-                wrong.append(found)
+            right.append(found is None or are_equal(found, ARRAYS))
+        return right
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
+    with ThreadPoolExecutor(4) as pool:
+        working = [pool.submit(work) for _ in range(4)]
+    assert [one.result() for one in working] == [[True] * 10] * 4
     found = store.find(KEY)
     assert found is not None
     assert are_equal(found, ARRAYS)

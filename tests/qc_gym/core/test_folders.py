@@ -1,13 +1,14 @@
 """Folders that are written whole or not at all, by any number of writers."""
 
 import errno
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from qc_gym.core.folders import whole_folder
+from qc_gym.core.folders import remove_partial, whole_folder
 
 
 def _write(folder: Path, content: str) -> None:
@@ -80,6 +81,55 @@ def test_the_folder_is_moved_by_another_writer(
     _write(folder, "of this one")
     assert _files(folder) == [("content", "of this one")]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "run"]
+
+
+@pytest.mark.parametrize("step", ["moves", "places"])
+def test_ctrl_c_in_between_leaves_what_was_there(
+    step: str, tmp_path: Path, before_renaming: Callable[[Callable[[Path, Path], None]], None]
+) -> None:
+    folder = tmp_path / "run"
+
+    def interrupt(source: Path, target: Path) -> None:
+        if (source == folder) == (step == "moves") and target != folder / "before":
+            before_renaming(lambda *_: None)
+            raise KeyboardInterrupt
+
+    _write(folder, "before")
+    before_renaming(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        _write(folder, "new")
+    assert _files(tmp_path) == [("run/content", "before")]
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+class _Killed(BaseException):
+    """In place of the signal after which nothing is tidied up."""
+
+
+@pytest.mark.parametrize("others", [True, False], ids=["another has written", "nobody has"])
+def test_what_a_killed_process_was_about_to_replace_is_put_back(
+    others: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, rename = tmp_path / "a-run-of-1", Path.rename
+    _write(folder, "before")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == folder:
+            raise _Killed
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", killed)
+    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)
+    with pytest.raises(_Killed):
+        _write(folder, "new")
+    monkeypatch.undo()
+    assert len(list(tmp_path.iterdir())) == 2
+    if others:
+        _write(folder, "of another")
+    remove_partial(tmp_path)
+    content = "of another" if others else "before"
+    assert _files(tmp_path) == [("a-run-of-1/content", content)]
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_writers_at_once_leave_one_folder(tmp_path: Path) -> None:
