@@ -52,7 +52,7 @@ class HeldOut(Record):
         dict[str, str | dict[str, Any] | list[str | dict[str, Any]]], Field(min_length=1)
     ]
     count: Annotated[int, Field(ge=1, le=10_000)] = 100
-    curve_count: Count = 20
+    curve_count: Annotated[int, Field(ge=1, le=10_000)] = 20
     seed: Annotated[int, Field(ge=0)] = 1_000_000
 
     def resolved(self, env_id: str, trained_on: ScenarioRange) -> HeldOut:

@@ -42,7 +42,7 @@ def learning_curves(results: Sequence[Result], goal: float) -> Figure:
             )
         ax.axhline(goal, color="grey", linestyle="--", linewidth=1)
         ax.annotate(
-            f"normalised {TARGET}",
+            f"{1.0 - TARGET:.0%} of what random play loses",
             (0.01, goal),
             xycoords=("axes fraction", "data"),
             va="bottom",

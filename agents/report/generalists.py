@@ -48,12 +48,20 @@ def sections_of(
     references, failed = _reference_scores(env_id, group[0].run.scenario, held_out, observation)
     left_out |= {f"{problem_title(problem)}: {name}": reason for name, reason in failed.items()}
     sections = []
+    by_chance = score_many(  # on the draws that the learning curves are of
+        env_id,
+        group[0].run.scenario,
+        RANDOM,
+        count=held_out.curve_count,
+        seed=held_out.seed,
+        observation=observation,
+    )
+    goal = (1.0 - TARGET) * by_chance.mean_regret
     for i, name in enumerate(held_out.sets):
         own = env_id, f"{scenario}-{name}", observation
         rows = [_run_row(own, result, name, with_curve=i == 0) for result in group]
         scores = references[name]
         rows += _reference_rows(own, scores)
-        goal = (1.0 - TARGET) * scores[RANDOM].mean_regret
         figures = {"scenarios": scenario_profiles(group, scores, name)}
         if i == 0:
             figures["distance"] = regret_by_distance(group)
@@ -158,8 +166,14 @@ def _reference_scores(
             failed[policy] = f"{type(error).__name__}: {error}"
             continue
         for name, scores in scored.items():
-            if scores.scored.any():
+            if not scores.left_out:
                 found[name][policy] = scores
+            elif scores.scored.any():  # a mean over the others would stand beside those over all
+                number, reason = next(iter(scores.left_out.items()))
+                failed[f"{policy}, {name}"] = (
+                    f"not on {len(scores.left_out)} of {len(scores.scored)} scenarios; the first of them, "
+                    f"{number}: {reason}"
+                )
     return found, failed
 
 
@@ -231,9 +245,7 @@ def scenario_profiles(
     """Return the share of a set's scenarios on which less than each part of the stakes is lost."""
     losses = {result.title: 1.0 - _column(_by_set(result)[name], "normalised") for result in group}
     losses |= {
-        policy: 1.0 - scores.normalised[scores.scored]
-        for policy, scores in references.items()
-        if policy != RANDOM
+        policy: 1.0 - scores.normalised for policy, scores in references.items() if policy != RANDOM
     }
     figure = Picture(figsize=(7, 4.2), layout="constrained")
     ax = figure.subplots()

@@ -173,6 +173,11 @@ def references_in(table: Iterable[Row]) -> list[Row]:
     return [row for row in table if not row["seeds"] and row["policy"] != "optimum"]
 
 
+def best_reference(table: Iterable[Row]) -> Row | None:
+    """Return the reference policy of a table of :func:`leaderboards` that loses least, if it has any."""
+    return next(iter(references_in(table)), None)  # the least regret stands first
+
+
 def _standing(policy: str, members: Sequence[Row]) -> dict[str, Any]:
     seeds = sum(row["seed"] is not None for row in members) or None
     scores = [np.array([row["normalised"] for row in members])]

@@ -89,7 +89,7 @@ function drawCurves(section, problem) {
     shapes: [{type: "line", xref: "paper", x0: 0, x1: 1, y0: goal, y1: goal, line: {color: "#888", dash: "dash", width: 1}}],
     annotations: [{
       xref: "paper", x: 1, y: y === "regret" ? Math.log10(goal) : goal, xanchor: "right", yanchor: "bottom",
-      text: `normalised ${data.target}`, showarrow: false, font: {color: "#888"},
+      text: y === "regret" ? `${rounded(100 * (1 - data.target))} % of what random play loses` : `normalised ${data.target}`, showarrow: false, font: {color: "#888"},
     }],
     xaxis: {title: {text: x === "seconds" ? "seconds of training" : "steps"}, rangemode: "tozero"},
     yaxis: y === "regret"

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from agents.report.figures import caution
-from agents.report.leaderboard import LOSSES, OVERALL, SECONDS, STEPS, Problem, references_in
+from agents.report.leaderboard import LOSSES, OVERALL, SECONDS, STEPS, Problem, best_reference
 from agents.report.records import configurations
 from agents.report.results import TARGET, least_drawn
 from agents.tables import explain_none, format_rounded
@@ -34,11 +34,12 @@ from qc_gym.core.picture import common_colours, styles_of
 _PROBLEM_COLUMNS = ("env_id", "scenario", "observation")
 _CHARTS = {"learning_curves", "disagreements"}
 """Pictures that the page shows as charts."""
-_NOTES = {
+NOTES = {
     OVERALL: "Money cannot be added up over problems, whose currencies differ; scores can. Policies "
     "tried on the most problems come first.",
     "Generalists": "Trained on a range, and scored exactly on scenarios never seen. In the tables of the "
-    "sets, normalised is the median over scenarios, regret the mean.",
+    "sets, normalised is the median over scenarios, regret the mean; the learning curve, and the steps to "
+    f"{TARGET}, are of other draws from the training range.",
     "Generalists beside specialists": "What an agent of a range earns on a scenario that it never saw, "
     "beside agents trained by the same algorithm on that scenario alone: normalised scores.",
     "Probability of improvement": "Which algorithm one would bet on, run against run, on the problems of "
@@ -216,7 +217,7 @@ def write_page(
     }
     return environment.from_string(text_of("agents.report", "page.html")).render(
         common=common,
-        notes=_NOTES,
+        notes=NOTES,
         words=_WORDS,
         disagreement_words=_DISAGREEMENT_WORDS,
         tables=tables,
@@ -239,7 +240,7 @@ def write_page(
 def _glance(section: Section, table: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return a problem in one row: its stakes, the best agent, the best that needs no training."""
     agent = next(row for row in table if row["seeds"])  # the least regret stands first
-    reference = next(iter(references_in(table)), {"policy": None, "regret": None})
+    reference = best_reference(table) or {"policy": None, "regret": None}
     regrets = {row["policy"]: row["regret"] for row in table}
     return {
         "problem": section,

@@ -16,11 +16,12 @@ from agents.report.leaderboard import (
     OVERALL,
     SECONDS,
     Problem,
+    best_reference,
     once_each,
     problem_of,
     problem_title,
-    references_in,
 )
+from agents.report.page import NOTES
 from agents.report.records import SETTINGS, configurations
 from agents.report.results import TARGET
 from agents.report.writing import FIGURES, Report, picture_stem
@@ -30,6 +31,10 @@ from qc_gym.core.folders import whole_folder
 SEPARATES = 0.99
 """The normalised score that no reference policy reaches on a problem that tells agents apart."""
 _TITLE = "# Results"
+_OF_SETS = (
+    "Of agents of a range, it is the mean over seeds of the median over a set of scenarios; how scores "
+    "spread over them is in the table of generalists."
+)
 _NO_SCORE: dict[str, Any] = {"policy": None, "normalised": None}
 
 
@@ -109,11 +114,12 @@ def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
     seeds = sorted({row["seed"] for row in report.records})
     versions = ", ".join(f"{version} (code {code})" for version, code in made)
     yield from [_TITLE, ""]
+    told = ", ".join(map(str, seeds))
     yield (
-        f"{len(report.records)} trainings of qc-gym {versions}, seeds {', '.join(map(str, seeds))}, each "
-        "scored exactly, but for those with memory, which are simulated (±). Written by `qc-gym report "
-        "--pages`; how an agent of your own is compared with these is in [Your agent on the "
-        "leaderboard](../guides/leaderboard.md)."
+        f"{len(report.records)} trainings of qc-gym {versions}, seeds {told}, each scored exactly, but for "
+        "those with memory, which are simulated. ± is the standard error of what is drawn: of simulated "
+        "episodes, or of the scenarios of a set. Written by `qc-gym report --pages`; how an agent of your "
+        "own is compared with these is in [Your agent on the leaderboard](../guides/leaderboard.md)."
     )
     yield ""
     algorithms = [row["policy"] for row in tables[OVERALL] if row["runs"]]
@@ -125,22 +131,22 @@ def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
     if telling:
         yield from ["## Problems that tell agents apart", ""]
         yield (
-            f"Normalised scores, means over seeds: 1 is the optimum, 0 random play. On none of these a "
-            f"reference policy, which needs no training, reaches {SEPARATES}."
+            f"Normalised scores, means over seeds: 1 is the optimum, 0 random play. {_OF_SETS} On none of "
+            f"these the best reference policy, which needs no training, reaches {SEPARATES}."
         )
         yield from ["", _table(telling), ""]
     if checks:
         yield from ["## Checks", ""]
         yield (
-            f"A reference policy reaches {SEPARATES} here, on most of these the optimum: an agent that "
-            "falls short of it has not learnt what a rule of thumb knows."
+            f"The best reference policy reaches {SEPARATES} here, on most of these the optimum: an agent "
+            f"that falls short of it has not learnt what a rule of thumb knows. {_OF_SETS}"
         )
         yield from ["", _table(checks), ""]
     yield from [f"## {OVERALL}", "", _table(_untimed(tables[OVERALL])), ""]
     yield from ["![interquartile means](intervals.png)", "", "![profiles](profiles.png)", ""]
     for title, table in tables.items():
         if title not in problems and title != OVERALL:
-            yield from [f"## {title}", "", _table(_untimed(table)), ""]
+            yield from [f"## {title}", "", *_note(title), _table(_untimed(table)), ""]
     if report.left_out:
         yield from ["## Left out", ""]
         yield from (f"- {markdown_text(reason)}" for reason in report.left_out.values())
@@ -151,12 +157,18 @@ def _index(report: Report, problems: Mapping[str, Problem]) -> Iterator[str]:
     yield "```"
 
 
+def _note(title: str) -> Iterator[str]:
+    """Yield what is to be known of a table over several problems, if anything."""
+    if title in NOTES:
+        yield from [NOTES[title], ""]
+
+
 def _glance(
     table: Sequence[Mapping[str, Any]], problem: Problem, algorithms: Sequence[str]
 ) -> dict[str, Any]:
     """Return a problem in one row: the best reference policy, and each algorithm's mean score."""
     scores = {row["policy"]: row["normalised"] for row in table if row["seeds"]}
-    best = max(references_in(table), key=lambda row: row["normalised"], default=_NO_SCORE)
+    best = best_reference(table) or _NO_SCORE
     return {
         "problem": problem,
         "best reference": best["policy"],
@@ -166,8 +178,9 @@ def _glance(
 
 
 def _is_check(table: Sequence[Mapping[str, Any]]) -> bool:
-    """Return whether a reference policy is near the optimum."""
-    return any(row["normalised"] >= SEPARATES for row in references_in(table))
+    """Return whether the best reference policy is near the optimum."""
+    best = best_reference(table)
+    return best is not None and best["normalised"] >= SEPARATES
 
 
 def _problem_page(title: str, problem: Problem, report: Report) -> list[str]:
@@ -193,7 +206,7 @@ def _problem_page(title: str, problem: Problem, report: Report) -> list[str]:
         "",
         "## By seed",
         "",
-        "Normalised scores.",
+        "Normalised scores; of agents of a range the median over the scenarios.",
         "",
         _table([{name: row.get(name, "–") for name in columns} for row in by_seed]),
         "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,54 @@ def test_a_reference_that_fails_is_named_and_leaves_the_others(
     policies = {row["policy"] for row in report.rows}
     assert {"optimum", "random", "best_fixed", "stages_2", "ppo"} <= policies
     assert "stages_3" not in policies
+
+
+def test_a_reference_that_some_scenarios_do_not_have_has_no_mean_over_the_others(
+    finished: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, folder = finished
+    original = agents.report.generalists.score_sets
+
+    def lacking(env_id: str, held_out: Any, policy: Any, *more: Any) -> Any:
+        found = original(env_id, held_out, policy, *more)
+        if policy == "stages_3":
+            found["interpolation"] = replace(found["interpolation"], left_out={4: "no such stage"})
+        return found
+
+    monkeypatch.setattr(agents.report.generalists, "score_sets", lacking)
+    report = write_report([folder], tmp_path)
+    (name,) = report.left_out
+    assert name.endswith(": stages_3, interpolation")
+    assert "not on 1 of 12 scenarios; the first of them, 4: no such stage" in report.left_out[name]
+    having = {row["scenario"] for row in report.rows if row["policy"] == "stages_3"}
+    assert having == {"train-extrapolation", "train-published"}
+
+
+def test_the_goal_of_a_learning_curve_is_of_the_scenarios_it_is_scored_on(
+    finished: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundredth of what random play loses on these, whatever sets agents are scored on."""
+    _, folder = finished
+    goals: list[float] = []
+    draw = agents.report.generalists.learning_curves
+
+    def noted(group: Any, goal: float) -> Any:
+        goals.append(goal)
+        return draw(group, goal)
+
+    monkeypatch.setattr(agents.report.generalists, "learning_curves", noted)
+    write_report([folder], tmp_path)
+    scores = baselines.score_many(PLANT, "train", "random", count=5, seed=77)
+    assert goals == [pytest.approx(0.01 * scores.mean_regret, rel=1e-12)]
+
+
+def test_a_set_may_not_be_called_as_another_problem() -> None:
+    two = content({"sets": {"b": "interpolation"}})
+    two["problems"].append({**two["problems"][0], "scenario": "train-b.yaml", "held_out": None})
+    with pytest.raises(
+        ScenarioError, match=r"problems\.1: is called .*train-b, belief as problems\.0"
+    ):
+        validated(Experiment, two, "two")
 
 
 def test_a_generalist_stands_beside_the_specialist_of_a_scenario(
