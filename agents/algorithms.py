@@ -92,7 +92,9 @@ class Algorithm:
                     f"{where}: unknown optimizer_kwargs {name!r}; {close_names(name, known)}"
                 )
         check_size(where, policy_kwargs, network)
-        return {**self.defaults, **given}
+        resolved = {**self.defaults, **given}
+        networks = {**self.defaults.get("policy_kwargs", {}), **policy_kwargs}
+        return {**resolved, "policy_kwargs": networks} if networks else resolved
 
     def settle(
         self,

@@ -14,6 +14,7 @@ from agents.policies import as_played
 from agents.tables import format_csv
 from baselines import Score
 from qc_gym.core.env import QCEnv
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import ScenarioRange
 
 COLUMNS = ("timesteps", "seconds", "value", "regret", "normalised", "stderr")
@@ -52,14 +53,10 @@ class ExactRegret(BaseCallback):
         self, env: Any, every: int, episodes: int = 1000, count: int = 20, seed: int = 1_000_000
     ) -> None:
         super().__init__()
-        if every < 1:
-            raise ValueError(f"every = {every!r}: at least 1 step is needed")
-        if not isinstance(episodes, int) or episodes < 1:
-            raise ValueError(f"episodes = {episodes!r}: a whole number of at least 1 is needed")
         self.env = env
-        self.every = every
-        self.episodes = episodes
-        self.count, self.seed = count, seed
+        self.every = whole_number("every", every, 1)
+        self.episodes = whole_number("episodes", episodes, 1)
+        self.count, self.seed = whole_number("count", count, 1), whole_number("seed", seed, 0)
         self.rows: list[dict[str, float]] = []
         self._scoring_seconds = 0.0
 

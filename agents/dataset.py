@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
@@ -97,7 +97,14 @@ def write_dataset(
                 ref_min_score=optimum.random_value,
                 ref_max_score=optimum.value,
             )
-        shutil.move(Path(partial) / name, path)
+        try:
+            (Path(partial) / name).rename(path)  # not into one that has been written meanwhile
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            raise FileExistsError(
+                error.errno, "there is a data set of this name", str(path)
+            ) from error
     return path
 
 

@@ -112,6 +112,22 @@ def _deaf_to_interrupts() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def holding_interrupts() -> Iterator[None]:
+    """Answer Ctrl-C after the block, which takes several steps that belong together."""
+    if threading.current_thread() is not threading.main_thread():  # which alone answers it
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        signal.raise_signal(signal.SIGINT)
+
+
 def end_with_parent() -> None:
     """End this process as soon as the one that started it has ended, however that came about.
 

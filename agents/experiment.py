@@ -89,16 +89,24 @@ class Experiment(Record):
     def _check(self) -> Self:
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds = {self.seeds}: each may be listed once")
-        titles: list[tuple[str, str, str]] = []
+        numbers: dict[tuple[str, str, str], int] = {}
         for i, problem in enumerate(self.problems):
-            title = problem.env_id, scenario_name(problem.scenario), problem.observation
-            if title in titles:
-                raise ValueError(
-                    f"problems.{i}: is called {', '.join(title)} as problems.{titles.index(title)} "
-                    "is; list all algorithms of a problem in one place, and give each scenario of "
-                    "your own a file, which names it"
-                )
-            titles.append(title)
+            name = scenario_name(problem.scenario)
+            # Each set of held-out scenarios is reported as a problem of its own.
+            sets = (
+                []
+                if problem.held_out is None
+                else [f"{name}-{one}" for one in problem.held_out.sets]
+            )
+            for told in [name, *sets]:
+                title = problem.env_id, told, problem.observation
+                if title in numbers:
+                    raise ValueError(
+                        f"problems.{i}: is called {', '.join(title)} as problems.{numbers[title]} "
+                        "is; list all algorithms of a problem in one place, and give each scenario of "
+                        "your own a file, which names it"
+                    )
+                numbers[title] = i
         return self
 
     @functools.cached_property

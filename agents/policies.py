@@ -27,6 +27,7 @@ from qc_gym.core.files import read_bounded
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.policy import feature_lens
 from qc_gym.core.ranges import ScenarioRange
+from qc_gym.core.registry import ENVIRONMENTS
 
 DESCRIPTION, WEIGHTS = "policy.json", "policy.safetensors"
 _FORMAT = 1
@@ -157,23 +158,37 @@ def as_played(policy: BaseAlgorithm | BasePolicy, frames: int) -> Any:
     return policy if frames == 1 else FrameStack(policy, frames)
 
 
-def save_policy(model: BaseAlgorithm, folder: str | Path, description: Mapping[str, Any]) -> None:
+def save_policy(
+    model: BaseAlgorithm, folder: str | Path, description: Mapping[str, Any] | None = None
+) -> None:
     """Write the policy of a model into a folder: weights, and how to build the network.
 
     Parameters
     ----------
     folder
-        An existing folder; ``policy.json`` and ``policy.safetensors`` are written.
+        Is made if missing; ``policy.json`` and ``policy.safetensors`` are written.
     description
         ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario``, ``observation`` and ``frames`` of the
-        training.
+        training. Not needed for what :func:`agents.train` returned.
+
+    Raises
+    ------
+    ValueError
+        No description, of a model that was trained otherwise.
+    OSError
+        A file cannot be written; the error names it.
     """
     for name, content in policy_files(model, description).items():
         write_whole(Path(folder) / name, content)
 
 
-def policy_files(model: BaseAlgorithm, description: Mapping[str, Any]) -> dict[str, bytes]:
+def policy_files(
+    model: BaseAlgorithm, description: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
     """Return what :func:`save_policy` writes, by name of the file."""
+    description = description or getattr(model, "description", None)
+    if description is None:
+        raise ValueError("description: is needed for a model that agents.train did not return")
     tensors = {name: tensor.contiguous() for name, tensor in model.policy.state_dict().items()}
     content = json.dumps({"format": _FORMAT, **description}, indent=2) + "\n"
     return {WEIGHTS: save(tensors), DESCRIPTION: content.encode()}
@@ -292,7 +307,9 @@ def as_seen(env: gym.Env[Any, Any], trained_on: Any) -> gym.Env[Any, Any]:
 
 def _network(description: Mapping[str, Any]) -> BasePolicy:
     """Return the untrained network that a description tells of."""
-    if description["env_id"] not in gym.registry:  # gym.make would import a module that it names
+    if (
+        description["env_id"] not in ENVIRONMENTS
+    ):  # gym.make would import what it names, or another's
         raise ValueError(f"unknown env_id {description['env_id']!r}")
     env = gym.make(
         description["env_id"],

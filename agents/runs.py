@@ -16,7 +16,7 @@ import gymnasium as gym
 
 import baselines
 from agents.callbacks import ExactRegret, curve_csv
-from agents.engines import ONE_PROCESS, Engine, tell_end
+from agents.engines import ONE_PROCESS, Engine, holding_interrupts, tell_end
 from agents.experiment import Run, code_version, make_env
 from agents.files import MAX_TEXT, read_json, sha256
 from agents.held_out import COLUMNS as HELD_OUT_COLUMNS
@@ -31,7 +31,7 @@ from qc_gym.core.env import QCEnv
 from qc_gym.core.errors import shown
 from qc_gym.core.files import read_bounded
 from qc_gym.core.folders import remove_partial, whole_folder
-from qc_gym.core.ranges import ScenarioRange, fields_of
+from qc_gym.core.ranges import ScenarioRange
 
 RUN, CURVE, HELD_OUT = "run.json", "curve.csv", "held_out.csv"
 _MOST = {CURVE: MAX_TEXT, HELD_OUT: MAX_TEXT, DESCRIPTION: MAX_TEXT, WEIGHTS: 100_000_000}
@@ -96,13 +96,14 @@ def carry_out(
     failures: dict[str, str] = {}
 
     def end(run: Run, future: Future[Files]) -> None:
-        try:
-            result = write_run(future.result(), run, folder)
-        except Exception as error:
-            failures[run.name] = f"{type(error).__name__}: {error}"
-            failed(run.name, failures[run.name])
-        else:
-            finished(run.name, result)
+        with holding_interrupts():  # or what was trained would be lost
+            try:
+                result = write_run(future.result(), run, folder)
+            except Exception as error:
+                failures[run.name] = f"{type(error).__name__}: {error}"
+                failed(run.name, failures[run.name])
+            else:
+                finished(run.name, result)
 
     _clear(folder, {run.name for run in runs}, fresh)
     if optima is not None:
@@ -155,34 +156,40 @@ def _use(
     with engine() as workers:
         # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
         messages = workers.queue()
-        while True:
-            # Never more than there are workers: what runs can then be told from what waits.
-            while waiting and not broken and len(running) < workers.number():
-                run = waiting[0]
-                # Elsewhere there is none of the folders of this machine.
-                checkpoint, store = (
-                    (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
-                )
-                try:
-                    future = workers.submit(train_run, run, checkpoint, messages, replay, store)
-                except BrokenProcessPool:
+        try:
+            while True:
+                # Never more than there are workers: what runs can then be told from what waits.
+                while waiting and not broken and len(running) < workers.number():
+                    run = waiting[0]
+                    # Elsewhere there is none of the folders of this machine.
+                    checkpoint, store = (
+                        (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
+                    )
+                    try:
+                        future = workers.submit(train_run, run, checkpoint, messages, replay, store)
+                    except BrokenProcessPool:
+                        broken = True
+                        break
+                    waiting.popleft()
+                    running[run.name] = run, future
+                    future.add_done_callback(partial(tell_end, messages, run.name))
+                if not running:
+                    return lost
+                message = messages.get()
+                if not isinstance(message, str):
+                    report(*message)
+                    continue
+                run, future = running.pop(message)
+                if isinstance(future.exception(), BrokenProcessPool):
                     broken = True
-                    break
-                waiting.popleft()
-                running[run.name] = run, future
-                future.add_done_callback(partial(tell_end, messages, run.name))
-            if not running:
-                return lost
-            message = messages.get()
-            if not isinstance(message, str):
-                report(*message)
-                continue
-            run, future = running.pop(message)
-            if isinstance(future.exception(), BrokenProcessPool):
-                broken = True
-                lost.append(run)
-            else:
-                end(run, future)
+                    lost.append(run)
+                else:
+                    end(run, future)
+        except BaseException:
+            for run, future in running.values():  # what was trained meanwhile is kept
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    end(run, future)
+            raise
 
 
 Files = dict[str, bytes]
@@ -229,7 +236,7 @@ def train_run(
         "score": asdict(score),
         "seconds": curve.rows[-1]["seconds"],
     }
-    files = policy_files(model, policy_description(run, env))
+    files = policy_files(model)
     files[CURVE] = curve_csv(curve.rows).encode()
     if held_out:
         rows = score_rows(held_out, _range_of(env))
@@ -327,17 +334,3 @@ class _Messages(ExactRegret):
         if self._messages is not None:
             self._messages.put((self._name, self.num_timesteps, score.normalised))
         return score
-
-
-def policy_description(run: Run, env: gym.Env[Any, Any]) -> dict[str, Any]:
-    """Return what :func:`agents.policies.policy_files` needs to know of a run."""
-    inner = env.unwrapped
-    assert isinstance(inner, QCEnv)
-    return {
-        "algorithm": run.algorithm,
-        "hyperparameters": run.hyperparameters,
-        "env_id": run.env_id,
-        "scenario": fields_of(inner.scenarios),
-        "observation": run.observation,
-        "frames": run.frames,
-    }

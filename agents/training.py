@@ -18,11 +18,12 @@ import qc_gym
 from agents.algorithms import arguments, find_algorithm, linear
 from agents.callbacks import EntropySchedule, ExactRegret
 from agents.checkpoint import Checkpoints, restore
-from agents.hyperparameters import MAX_SEED, MAX_WEIGHTS
+from agents.hyperparameters import MAX_FRAMES, MAX_SEED, MAX_WEIGHTS
 from agents.vec_env import SB3VecEnv, random_actions
 from qc_gym.core.errors import close_names
 from qc_gym.core.numbers import whole_number
 from qc_gym.core.ranges import fields_of
+from qc_gym.core.registry import plain_id
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -99,11 +100,15 @@ def train(
         num_envs = whole_number("num_envs", num_envs, 1)
     total_timesteps, num_envs, resolved = entry.settle(total_timesteps, num_envs, hyperparameters)
     seed = whole_number("seed", seed, 0, MAX_SEED)
-    frames, threads = whole_number("frames", frames, 1), whole_number("threads", threads, 1)
+    frames, threads = (
+        whole_number("frames", frames, 1, MAX_FRAMES),
+        whole_number("threads", threads, 1),
+    )
     entry.check_rollout(num_envs, resolved)
     env = make_training_env(env_id, num_envs, scenario, observation)
     if reward_scale is None:
         reward_scale = entry.return_deviation / return_deviation(env, first_env_seed(seed))
+    reward_scale = float(reward_scale)
     vec_env = SB3VecEnv(env, reward_scale, exploring_starts, frames)
     with torch_threads(threads):
         try:
@@ -117,6 +122,15 @@ def train(
             )
         except AssertionError as error:  # how stable-baselines3 refuses hyperparameters
             raise ValueError(f"{algorithm}: {error}") from error
+        description = {
+            "algorithm": algorithm,
+            "hyperparameters": resolved,
+            "env_id": plain_id(env_id),
+            "scenario": fields_of(env.scenarios),
+            "observation": observation,
+            "frames": frames,
+        }
+        model.description = description  # type: ignore[attr-defined]  # for save_policy
         vec_env.seed(first_env_seed(seed))  # in place of the seed itself, which the model gave it
         weights = sum(parameter.numel() for parameter in model.policy.parameters())
         if weights > 2 * MAX_WEIGHTS:
@@ -142,17 +156,12 @@ def train(
                     "checkpoint: goes with an ExactRegret among the callbacks, which says when"
                 )
             training = {
-                "algorithm": algorithm,
-                "env_id": env_id,
-                "scenario": fields_of(env.scenarios),
-                "observation": observation,
+                **description,
                 "seed": seed,
                 "total_timesteps": total_timesteps,
                 "num_envs": num_envs,
-                "hyperparameters": resolved,
                 "reward_scale": reward_scale,
                 "exploring_starts": exploring_starts,
-                "frames": frames,
             }
             if restore(Path(checkpoint), model, curve, training):
                 done = model.num_timesteps

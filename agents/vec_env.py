@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvStepReturn
 
+from qc_gym.core.numbers import whole_number
 from qc_gym.core.vector import QCVectorEnv
 
 
@@ -80,10 +82,9 @@ class SB3VecEnv(VecEnv):
                 f"env = {env!r}: a vector environment of qc_gym with autoreset_mode 'SameStep' is "
                 "needed; make_vec(…, autoreset_mode='SameStep')"
             )
-        if not reward_scale > 0:
+        if not 0.0 < reward_scale < math.inf:
             raise ValueError(f"reward_scale = {reward_scale!r}: a positive number is needed")
-        if frames < 1:
-            raise ValueError(f"frames = {frames!r}: a whole number of at least 1 is needed")
+        frames = whole_number("frames", frames, 1)
         check_exploring_starts(exploring_starts, env.observation, frames)
         self.env = env
         self.frames = frames

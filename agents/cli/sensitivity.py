@@ -81,7 +81,6 @@ def read_policies(env: gym.Env[Any, Any], words: Sequence[str]) -> dict[str, Any
         A word that is none of them, or a model that does not fit the environment.
     """
     import baselines
-    from agents.policies import check_fits, load_policy
     from baselines.sampling import read_plan
 
     known = baselines.reference_policies(env).names
@@ -92,6 +91,8 @@ def read_policies(env: gym.Env[Any, Any], words: Sequence[str]) -> dict[str, Any
         elif "," in word and isinstance(inner(env), SequentialSamplingEnv):
             policies[word] = read_plan(word)
         elif Path(word).is_dir():
+            from agents.policies import check_fits, load_policy  # which need torch
+
             policy, trained = load_policy(word)
             check_fits(policy, trained, env)
             policies[Path(word).name] = policy

@@ -71,6 +71,13 @@ class Tuning:
     objective: Objective = "score"
 
     def __post_init__(self) -> None:
+        for name, training in self.problem.algorithms.items():
+            other = sorted(training.model_fields_set - {"total_timesteps", "threads"})
+            if other:
+                raise ScenarioError(
+                    f"{name}: {', '.join(other)}: only total_timesteps and threads are given; what else a "
+                    "training has is searched, as the space says, or a default"
+                )
         _ = self._default_runs
 
     def experiment(self, training: Training) -> Experiment:

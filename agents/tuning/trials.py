@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import math
 import queue
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -21,7 +18,7 @@ import numpy as np
 
 import baselines
 from agents.callbacks import ExactRegret
-from agents.engines import ONE_PROCESS, Engine, Workers, tell_end
+from agents.engines import ONE_PROCESS, Engine, Workers, holding_interrupts, tell_end
 from agents.experiment import Run, make_env
 from agents.training import train
 from agents.tuning.study import (
@@ -160,6 +157,7 @@ class _Search:
         self._seed = seed
         self._running: dict[int, _Trial] = {}
         self._lost: set[str] = set()
+        self._suspects = 0  # how many are to be tried again, each alone
         self._beat = time.monotonic()
 
     def may_begin(self) -> bool:
@@ -170,12 +168,15 @@ class _Search:
 
     def use_pool(self) -> None:
         """Carry out trials until none is to be begun, or a worker died and all have ended."""
-        broken = False
-        with self._engine() as workers:
+        alone, broken = self._suspects > 0, False
+        with (ONE_PROCESS if alone else self._engine)() as workers:
             messages = workers.queue()
             while True:
-                with _holding_interrupts():
+                with holding_interrupts():
                     while not broken and self._may_begin_now(workers):
+                        if alone and not self._suspects:
+                            break
+                        self._suspects -= alone
                         broken = not self._begin(workers, messages)
                     if not self._running:
                         return
@@ -185,7 +186,7 @@ class _Search:
                     message = messages.get(timeout=HEARTBEAT / 2)
                 except queue.Empty:
                     continue
-                with _holding_interrupts():
+                with holding_interrupts():
                     if isinstance(message, str):
                         one = self._running.pop(int(message))
                         broken |= isinstance(one.future.exception(), BrokenProcessPool)
@@ -226,11 +227,14 @@ class _Search:
     def _ask(self) -> optuna.Trial:
         """Return the next trial; what it is depends on those before it and on their number alone."""
         import optuna
+        from optuna.trial import TrialState
 
         self._keep_alive()  # or those of a machine that slept would be taken for dead
         with quiet():
             optuna.storages.fail_stale_trials(self._study)
-        number = len(ended(self._study)) + len(self._running)
+        # Those of other searches of the study too: they would draw the same.
+        under_way = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        number = len(ended(self._study)) + len(under_way)
         seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
         self._study.sampler = optuna.samplers.TPESampler(seed=seed)
         with quiet():
@@ -299,13 +303,15 @@ class _Search:
     def _lose(self, trial: optuna.Trial, name: str) -> None:
         """Have a trial tried again whose process was ended from outside; the second time, it has failed.
 
-        One process that is ended takes those of the trials beside it along.
+        One process that is ended takes those of the trials beside it along: each is tried again alone,
+        so that it is seen which one cannot be carried out.
         """
         configuration = json.dumps(trial.params, sort_keys=True)
         if configuration in self._lost:
             self._fail(trial, name, LOST)
             return
         self._lost.add(configuration)
+        self._suspects += 1
         self._try_again(trial)
         self._progress.drop(name, "its process was ended from outside; it is tried again")
 
@@ -321,22 +327,6 @@ class _Search:
         storage: Any = self._study._storage  # Optuna gives its own loop alone a name for this
         for one in self._running.values():
             storage.record_heartbeat(one.trial._trial_id)
-
-
-@contextmanager
-def _holding_interrupts() -> Iterator[None]:
-    """Answer Ctrl-C afterwards: what the study is told takes several steps."""
-    if threading.current_thread() is not threading.main_thread():  # which alone answers it
-        yield
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
-        signal.raise_signal(signal.SIGINT)
 
 
 def carry_out_trial(

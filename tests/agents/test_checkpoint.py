@@ -262,6 +262,7 @@ def vector_env(num_envs: int, scenario: Any = "lot-200") -> QCVectorEnv:
 def test_environments_go_on_where_others_were(scenario: Any) -> None:
     first, second = vector_env(5, scenario), vector_env(5, scenario)
     first.reset(seed=3)
+    first.action_space.seed(3)
     for step in range(30):
         first.step(first.action_space.sample() * (step % 3 == 0))
     second.restore(first.snapshot())

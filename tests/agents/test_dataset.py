@@ -1,13 +1,16 @@
 """Data sets of labelled episodes, read back with Minari."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 import baselines
 from agents.cli import main
+from agents.dataset import write_dataset
 
 minari = pytest.importorskip("minari")
 
@@ -46,6 +49,22 @@ def test_what_is_written_is_read_back(root: Path, capsys: pytest.CaptureFixture[
         np.testing.assert_array_equal(np.isnan(gaps), ~infos["action_mask"][:-1].astype(bool))
         assert (gaps[np.arange(steps), best] == np.nanmin(gaps, axis=1)).all()
     assert found.total_steps == sum(lengths)
+
+
+def test_a_data_set_that_was_written_meanwhile_stays(root: Path) -> None:
+    env = gym.make("qc_gym/KStage-v0")
+    optimum = baselines.solve(env)
+
+    def episodes() -> Iterator[baselines.Episode]:
+        """Another process writes one of the same name while these are played."""
+        yield from baselines.labelled_episodes(env, optimum.policy, episodes=3, seed=0)
+        (root / "mine-v0").mkdir(parents=True)
+        (root / "mine-v0" / "other").write_text("of another", encoding="utf-8")
+
+    with pytest.raises(FileExistsError, match=r"mine-v0"):
+        write_dataset("mine-v0", env, optimum, episodes(), policy="optimum")
+    assert [path.name for path in root.iterdir()] == ["mine-v0"]
+    assert [path.name for path in (root / "mine-v0").iterdir()] == ["other"]
 
 
 def test_bad_input_is_refused_before_anything_is_played(

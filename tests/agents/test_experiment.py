@@ -4,10 +4,13 @@ import copy
 import errno
 import json
 import multiprocessing
+import queue
 import re
 import shutil
 import tempfile
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +23,12 @@ from strategies import SMALL_LOT
 
 import agents.experiment
 import agents.runs
+import agents.training
 import baselines
 import qc_gym
 from agents import ALGORITHMS, load_policy, train
-from agents.engines import processes
+from agents.checkpoint import restore
+from agents.engines import Workers, processes
 from agents.experiment import (
     Experiment,
     Run,
@@ -537,6 +542,8 @@ def test_a_process_that_is_ended_does_not_stop_the_others(
 ) -> None:
     """Whenever the first of two runs tells of itself, all processes that train are killed."""
     bad, good = runs_in()
+    # So long that it is killed while it trains, however late this process hears of it.
+    bad = Run(**{**bad.model_dump(), "total_timesteps": 10**8})
     killed: list[str] = []
 
     def kill(name: str, timesteps: int, normalised: float) -> None:
@@ -552,6 +559,87 @@ def test_a_process_that_is_ended_does_not_stop_the_others(
     assert "ended from outside, twice" in failures[bad.name]
     assert folders == [tmp_path / good.name]
     assert without_seconds(folders[0]) == without_seconds(carried_out["folders"][1])
+
+
+class _BrokenOff(BaseException):
+    """As Ctrl-C and a failing machine do, whatever is under way."""
+
+
+class _Messages(queue.Queue[Any]):
+    """Breaks off at the so manyeth message."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise _BrokenOff
+        super().put(item, block, timeout)
+
+
+@contextmanager
+def broken_off() -> Iterator[Workers]:
+    with this_process() as workers:
+        yield replace(workers, queue=lambda: _Messages(2))
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "goes_on"),
+    [
+        (0, {}, True),
+        (0, {"fresh": True}, False),
+        (1, {"replay": True}, True),
+        (1, {}, False),
+    ],
+    ids=["ppo", "ppo, afresh", "dqn with its replay buffer", "dqn"],
+)
+def test_a_run_that_was_broken_off_goes_on_where_it_was(
+    number: int,
+    options: dict[str, Any],
+    goes_on: bool,
+    carried_out: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = runs_in()[number]
+    begun: list[bool] = []
+    monkeypatch.setattr(
+        agents.training,
+        "restore",
+        lambda *arguments: begun.append(restore(*arguments)) or begun[-1],
+    )
+    other = checkpoint_of(runs_in(change("seeds", [4]))[0], tmp_path)
+    other.write_bytes(b"of a run of another experiment")
+    with pytest.raises(_BrokenOff):
+        carry_out([run], tmp_path, engine=broken_off, replay=options.get("replay", False))
+    kept = number == 0 or "replay" in options
+    assert list(tmp_path.iterdir()) == [checkpoint_of(run, tmp_path)] * kept
+    folders, failures = carry_out([run], tmp_path, engine=this_process, **options)
+    assert begun == [False, goes_on]
+    assert not failures
+    assert list(tmp_path.iterdir()) == folders
+    assert without_seconds(folders[0]) == without_seconds(carried_out["folders"][number])
+
+
+def test_what_was_trained_is_kept_when_all_is_broken_off(
+    carried_out: dict[str, Any], tmp_path: Path
+) -> None:
+    """The second of two runs has ended, and nobody has heard of it yet, when the first tells of itself."""
+
+    @contextmanager
+    def both_at_once() -> Iterator[Workers]:
+        with this_process() as workers:
+            yield replace(workers, number=lambda: 2)
+
+    def interrupt(*_: Any) -> None:
+        raise _BrokenOff
+
+    with pytest.raises(_BrokenOff):
+        carry_out(runs_in(), tmp_path, engine=both_at_once, report=interrupt)
+    for run, expected in zip(runs_in(), carried_out["folders"], strict=True):
+        assert without_seconds(tmp_path / run.name) == without_seconds(expected)
 
 
 @pytest.mark.parametrize("writes", range(5))
@@ -596,6 +684,8 @@ def test_networks_of_ones_own(algorithm: str, tmp_path: Path) -> None:
     training = {**DQN, "hyperparameters": {**steps, "policy_kwargs": {"net_arch": [8]}}}
     (run,) = runs_in(change("problems.0.algorithms", {algorithm: training}))
     name = run.name
+    default = ALGORITHMS[algorithm].defaults.get("policy_kwargs", {})
+    assert run.hyperparameters["policy_kwargs"] == {**default, "net_arch": [8]}
     write_run(train_run(run), run, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     assert read_result(tmp_path / name).run == run

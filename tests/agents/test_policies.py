@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from stable_baselines3 import PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.evaluation import evaluate_policy
 from strategies import SMALL_LOT
@@ -197,6 +198,27 @@ def test_round_trip_of_outcome_observations(name: str, tmp_path: Path) -> None:
     assert baselines.score(env, load_policy(tmp_path)[0], episodes=300) == expected
 
 
+def test_what_train_returns_needs_no_description(
+    env: gym.Env[Any, Any], models: dict[str, BaseAlgorithm], tmp_path: Path
+) -> None:
+    model = models["ppo"]
+    save_policy(model, tmp_path / "new" / "folder")
+    policy, told = load_policy(tmp_path / "new" / "folder")
+    assert baselines.score(env, policy) == baselines.score(env, model)
+    assert {name: told[name] for name in ("algorithm", "env_id", "observation", "frames")} == {
+        "algorithm": "ppo",
+        "env_id": ID,
+        "observation": "belief",
+        "frames": 1,
+    }
+    assert told["scenario"] == env.get_wrapper_attr("scenario").model_dump(mode="json")
+    assert HYPERPARAMETERS["ppo"].items() <= told["hyperparameters"].items()
+    elsewhere = PPO("MlpPolicy", gym.make(ID), device="cpu")
+    with pytest.raises(ValueError, match="description: is needed"):
+        save_policy(elsewhere, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 def test_saved_files_are_as_readable_as_others(saved: Path) -> None:
     (saved / "other").touch()
     modes = {path.stat().st_mode for path in saved.iterdir()}
@@ -305,6 +327,10 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "foreign environment": (
         "policy.json",
         lambda folder: edit_description(folder, env_id="CartPole-v1"),
+    ),
+    "environment that another package registers": (
+        "policy.json",
+        lambda folder: edit_description(folder, env_id="phys2d/CartPole-v1"),
     ),
     "environment of no name": ("policy.json", lambda folder: edit_description(folder, env_id=None)),
     "hyperparameters of no use": (

@@ -300,7 +300,7 @@ def test_an_interrupt_ends_a_bench_with_a_line(tmp_path: Path) -> None:
     config, runs = tmp_path / "long.yaml", tmp_path / "long" / "runs"
     config.write_text(yaml.safe_dump({"name": "long", "seeds": [0, 1], "problems": [LONG]}))
     with running(command("bench", str(config), "--out", str(tmp_path)), surroundings()) as process:
-        for _ in range(1200):  # the folder is made when all is imported and the workers are started
+        for _ in range(1200):  # the folder is made when all is imported
             if runs.exists() or process.poll() is not None:
                 break
             time.sleep(0.1)
