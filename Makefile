@@ -35,7 +35,7 @@ fuzz: $(VENV)/installed
 	$(BIN)/python tests/fuzz.py --minutes $(MINUTES)
 	PYTHONPATH=. $(BIN)/python tests/mutated_inputs.py 4400
 
-# Which lines run, in which tests, and how long each test takes: half an hour and more.
+# Which lines run, in which tests, and how long each test takes: twelve minutes and more.
 coverage: $(VENV)/installed
 	rm -rf build/coverage && mkdir -p build/coverage
 	$(BIN)/python -m coverage run -m pytest -n 2 --dist loadfile --junitxml=build/coverage/tests.xml

@@ -72,7 +72,12 @@ class Algorithm:
         check_values(self.name, given, inspect.signature(self.type).parameters, HYPERPARAMETERS)
         network = inspect.signature(self.type.policy_aliases[self.policy]).parameters
         where = f"{self.name}: policy_kwargs"
-        policy_kwargs = given.get("policy_kwargs") or {}
+        policy_kwargs = dict(given.get("policy_kwargs") or {})
+        if policy_kwargs:  # over the default's, one by one; None is the library's default
+            defaults = self.defaults.get("policy_kwargs", {})
+            policy_kwargs |= {
+                name: defaults[name] for name in defaults if name not in policy_kwargs
+            }
         check_values(where, policy_kwargs, network, NETWORK)
         if isinstance(policy_kwargs.get("net_arch"), Mapping) and "ortho_init" not in network:
             raise ValueError(
@@ -93,8 +98,7 @@ class Algorithm:
                 )
         check_size(where, policy_kwargs, network)
         resolved = {**self.defaults, **given}
-        networks = {**self.defaults.get("policy_kwargs", {}), **policy_kwargs}
-        return {**resolved, "policy_kwargs": networks} if networks else resolved
+        return {**resolved, "policy_kwargs": policy_kwargs} if policy_kwargs else resolved
 
     def settle(
         self,

@@ -18,7 +18,7 @@ from qc_gym.core.population import read_population
 from qc_gym.core.ranges import ScenarioRange
 from qc_gym.core.record import Record
 
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10_000)]
 COLUMNS = (
     "set",
     "number",
@@ -51,8 +51,8 @@ class HeldOut(Record):
     sets: Annotated[
         dict[str, str | dict[str, Any] | list[str | dict[str, Any]]], Field(min_length=1)
     ]
-    count: Annotated[int, Field(ge=1, le=10_000)] = 100
-    curve_count: Annotated[int, Field(ge=1, le=10_000)] = 20
+    count: Count = 100
+    curve_count: Count = 20
     seed: Annotated[int, Field(ge=0)] = 1_000_000
 
     def resolved(self, env_id: str, trained_on: ScenarioRange) -> HeldOut:

@@ -13,13 +13,20 @@ TOLD = ("machine", "Python", *_LIBRARIES)
 
 def machine() -> dict[str, str]:
     """Return what the numbers of a training may depend on, by the names in ``TOLD``."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    versions = {name: _version(name) for name in _LIBRARIES}
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "machine": f"{platform.system()}, {platform.machine()}, {_processor()}, {cores} cores",
         "Python": platform.python_version(),
         **versions,
     }
+
+
+def _version(library: str) -> str:
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:  # a source tree on the path
+        return "unknown"
 
 
 def _processor() -> str:

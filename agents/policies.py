@@ -169,7 +169,8 @@ def save_policy(
         Is made if missing; ``policy.json`` and ``policy.safetensors`` are written.
     description
         ``algorithm``, ``hyperparameters``, ``env_id``, ``scenario``, ``observation`` and ``frames`` of the
-        training. Not needed for what :func:`agents.train` returned.
+        training. Not needed for what :func:`agents.train` returned, unless it was trained on a list of
+        scenarios.
 
     Raises
     ------
@@ -317,8 +318,8 @@ def _network(description: Mapping[str, Any]) -> BasePolicy:
         observation=description["observation"],
     )
     entry = find_algorithm(description["algorithm"])
-    policy_kwargs = description["hyperparameters"].get("policy_kwargs") or {}
-    entry.hyperparameters({"policy_kwargs": policy_kwargs})
+    given = {"policy_kwargs": description["hyperparameters"].get("policy_kwargs") or {}}
+    policy_kwargs = entry.hyperparameters(given).get("policy_kwargs", {})
     return entry.type.policy_aliases[entry.policy](
         stacked_space(env.observation_space, _frames(description)),
         env.action_space,

@@ -96,14 +96,13 @@ def carry_out(
     failures: dict[str, str] = {}
 
     def end(run: Run, future: Future[Files]) -> None:
-        with holding_interrupts():  # or what was trained would be lost
-            try:
-                result = write_run(future.result(), run, folder)
-            except Exception as error:
-                failures[run.name] = f"{type(error).__name__}: {error}"
-                failed(run.name, failures[run.name])
-            else:
-                finished(run.name, result)
+        try:
+            result = write_run(future.result(), run, folder)
+        except Exception as error:
+            failures[run.name] = f"{type(error).__name__}: {error}"
+            failed(run.name, failures[run.name])
+        else:
+            finished(run.name, result)
 
     _clear(folder, {run.name for run in runs}, fresh)
     if optima is not None:
@@ -179,16 +178,18 @@ def _use(
                 if not isinstance(message, str):
                     report(*message)
                     continue
-                run, future = running.pop(message)
-                if isinstance(future.exception(), BrokenProcessPool):
-                    broken = True
-                    lost.append(run)
-                else:
-                    end(run, future)
+                with holding_interrupts():  # or what was trained would be lost
+                    run, future = running.pop(message)
+                    if isinstance(future.exception(), BrokenProcessPool):
+                        broken = True
+                        lost.append(run)
+                    else:
+                        end(run, future)
         except BaseException:
-            for run, future in running.values():  # what was trained meanwhile is kept
-                if future.done() and not future.cancelled() and future.exception() is None:
-                    end(run, future)
+            with holding_interrupts():
+                for run, future in running.values():  # what was trained meanwhile is kept
+                    if future.done() and not future.cancelled() and future.exception() is None:
+                        end(run, future)
             raise
 
 

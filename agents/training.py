@@ -130,7 +130,10 @@ def train(
             "observation": observation,
             "frames": frames,
         }
-        model.description = description  # type: ignore[attr-defined]  # for save_policy
+        if env.has_own_scenarios:  # a policy that is kept tells of one, or of a range
+            description["scenario"] = [fields_of(one) for one in env.scenario_of]
+        else:
+            model.description = description  # type: ignore[attr-defined]  # for save_policy
         vec_env.seed(first_env_seed(seed))  # in place of the seed itself, which the model gave it
         weights = sum(parameter.numel() for parameter in model.policy.parameters())
         if weights > 2 * MAX_WEIGHTS:

@@ -86,6 +86,11 @@ class SB3VecEnv(VecEnv):
             raise ValueError(f"reward_scale = {reward_scale!r}: a positive number is needed")
         frames = whole_number("frames", frames, 1)
         check_exploring_starts(exploring_starts, env.observation, frames)
+        if exploring_starts and env.has_own_scenarios:
+            raise ValueError(
+                f"exploring_starts = {exploring_starts!r}: 0 is needed where sub-environments have "
+                "scenarios of their own, which none may leave for another's"
+            )
         self.env = env
         self.frames = frames
         self.reward_scale = reward_scale

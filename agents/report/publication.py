@@ -29,7 +29,7 @@ from agents.tables import format_markdown, format_rounded, markdown_text
 from qc_gym.core.folders import whole_folder
 
 SEPARATES = 0.99
-"""The normalised score that no reference policy reaches on a problem that tells agents apart."""
+"""The normalised score that the best reference does not reach on a problem that tells agents apart."""
 _TITLE = "# Results"
 _OF_SETS = (
     "Of agents of a range, it is the mean over seeds of the median over a set of scenarios; how scores "

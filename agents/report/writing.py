@@ -43,7 +43,7 @@ RESULTS, LEADERBOARD, PAGE = "results.csv", "leaderboard.md", "report.html"
 RUNS, CURVES, FIGURES = "runs.csv", "curves.csv", "figures"
 DATA = {
     RESULTS: "a row for each run and each reference policy",
-    RUNS: "a row for each run: its configuration, score, version and code",
+    RUNS: "a row for each run: its configuration, score, version, code and machine",
     CURVES: "every point of every exact learning curve",
     LEADERBOARD: "the tables, as text",
 }

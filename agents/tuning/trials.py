@@ -114,7 +114,8 @@ def search(
     engine
         Where trials are carried out, as many at the same time as it has workers.
     seed
-        Of the sampler. One trial at a time, the same seed makes the same search, broken off or not.
+        Of the sampler. One trial at a time, the same seed makes the same search, broken off by Ctrl-C
+        or not.
 
     Raises
     ------
@@ -157,7 +158,6 @@ class _Search:
         self._seed = seed
         self._running: dict[int, _Trial] = {}
         self._lost: set[str] = set()
-        self._suspects = 0  # how many are to be tried again, each alone
         self._beat = time.monotonic()
 
     def may_begin(self) -> bool:
@@ -168,15 +168,14 @@ class _Search:
 
     def use_pool(self) -> None:
         """Carry out trials until none is to be begun, or a worker died and all have ended."""
-        alone, broken = self._suspects > 0, False
+        alone, broken = self._has_suspects(), False
         with (ONE_PROCESS if alone else self._engine)() as workers:
             messages = workers.queue()
             while True:
                 with holding_interrupts():
                     while not broken and self._may_begin_now(workers):
-                        if alone and not self._suspects:
+                        if alone and not self._has_suspects():
                             break
-                        self._suspects -= alone
                         broken = not self._begin(workers, messages)
                     if not self._running:
                         return
@@ -198,6 +197,14 @@ class _Search:
         """Note the trials that are under way as broken off, to be tried again."""
         for one in self._running.values():
             self._try_again(one.trial)
+
+    def _has_suspects(self) -> bool:
+        """Return whether a trial waits whose process was ended from outside, to be tried alone."""
+        from optuna.trial import TrialState
+
+        waiting = self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+        fixed = (trial.system_attrs.get("fixed_params", {}) for trial in waiting)
+        return any(_configuration(parameters) in self._lost for parameters in fixed)
 
     def _may_begin_now(self, workers: Workers) -> bool:
         return len(self._running) < workers.number() and self.may_begin()
@@ -306,12 +313,11 @@ class _Search:
         One process that is ended takes those of the trials beside it along: each is tried again alone,
         so that it is seen which one cannot be carried out.
         """
-        configuration = json.dumps(trial.params, sort_keys=True)
+        configuration = _configuration(trial.params)
         if configuration in self._lost:
             self._fail(trial, name, LOST)
             return
         self._lost.add(configuration)
-        self._suspects += 1
         self._try_again(trial)
         self._progress.drop(name, "its process was ended from outside; it is tried again")
 
@@ -327,6 +333,11 @@ class _Search:
         storage: Any = self._study._storage  # Optuna gives its own loop alone a name for this
         for one in self._running.values():
             storage.record_heartbeat(one.trial._trial_id)
+
+
+def _configuration(parameters: Mapping[str, Any]) -> str:
+    """Return what tells the parameters of a trial from others."""
+    return json.dumps(parameters, sort_keys=True)
 
 
 def carry_out_trial(

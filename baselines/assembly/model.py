@@ -46,7 +46,10 @@ def build_model(
     )  # rewards, chances, following; the tables made of them
     per_state = 3 * kernel.state_dtype.itemsize + kernel.num_actions * per_action
     most = min(whole_number("max_states", max_states, 1), MAX_BYTES // per_state)
-    capacity, explored, count = min(1024, most), 0, 1
+    room = (
+        most + kernel.num_actions * _OUTCOMES
+    )  # what a state leads to is noted before it is counted
+    capacity, explored, count = min(1024, room), 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
     rewards, chances, following = _tables(capacity, kernel.num_actions)
     noise = np.zeros(1, NOISE)
@@ -55,9 +58,7 @@ def build_model(
         explored, count = _explore(
             record, states, noise, lookup, outcome, explored, count, rewards, chances, following
         )
-        if explored == count:
-            break
-        if capacity >= most:
+        if count > most or (explored < count and capacity == room):
             raise StateBudgetError(
                 f"scenario: a tree of {len(scenario.tree)} items with max_blind_failures = "
                 f"{scenario.max_blind_failures} has more than {most:,} belief states "
@@ -65,7 +66,9 @@ def build_model(
                 f"{max_states:,} and {MAX_BYTES / 1e9:.1f} GB); lower max_blind_failures, or take the "
                 "best static policy (baselines.assembly.best_static), which needs no states"
             )
-        capacity = min(8 * capacity, most)
+        if explored == count:
+            break
+        capacity = min(8 * capacity, room)
         states = np.concatenate([states, np.zeros(capacity - len(states), states.dtype)])
         grown = _tables(capacity, kernel.num_actions)
         for old, new in zip((rewards, chances, following), grown, strict=True):

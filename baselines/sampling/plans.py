@@ -348,7 +348,7 @@ def _squared(root: float) -> float:
     NoPlanError
         It is beyond what float64 holds.
     """
-    if not root <= 1e150:
+    if not abs(root) <= 1e150:
         raise NoPlanError("the rates are too close: the sample would have more than 1e300 items")
     return root * root
 

@@ -54,7 +54,8 @@ def _replace(path: Path, new: Path) -> None:
         except BaseException as error:  # Ctrl-C too
             if isinstance(error, OSError) and error.errno in _ANOTHER_STANDS_THERE:
                 shutil.rmtree(old, ignore_errors=True)
-                continue
+                if not (old.exists() or path.is_file()):
+                    continue
             with suppress(OSError):  # there was none
                 old.rename(path)
             raise
@@ -67,7 +68,7 @@ def remove_partial(folder: Path) -> None:
 
     What they were about to replace is put back. Other processes must not be writing into the folder.
     """
-    for old in folder.glob(f"{BEFORE}*"):
+    for old in folder.glob(f"{BEFORE}*-*"):
         path = folder / old.name.split("-", 2)[2]
         if not path.exists():
             old.rename(path)

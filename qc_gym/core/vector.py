@@ -114,6 +114,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         self._noise = np.zeros(num_envs, noise.NOISE)
         self._elapsed = np.zeros(num_envs, np.int64)
         self._ended = np.ones(num_envs, np.bool_)
+        self._terminated = np.zeros(num_envs, np.bool_)
         self._everyone = np.ones(num_envs, np.bool_)
         self._stream_source: np.random.Generator | None = None
 
@@ -185,6 +186,11 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             return self._each
         present = np.full(self.num_envs, self._stream_source is not None)
         return tuple(PlayedScenarios(self._pool, self._played, present))
+
+    @property
+    def has_own_scenarios(self) -> bool:
+        """Whether sub-environments were given scenarios of their own, which they play in every episode."""
+        return self._pool is None and len(self._records) > 1
 
     @property
     def states(self) -> NDArray[np.void]:
@@ -263,6 +269,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         )
         if not in_range:
             self._check_range(actions, np.asarray(given))
+        self._terminated = terminated.copy()
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._final(observations, masks)
@@ -306,7 +313,7 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         gymnasium.error.ResetNeeded
             Before the first reset, or the episode of a source is over.
         """
-        if self._pool is None and len(self._records) > 1:
+        if self.has_own_scenarios:
             raise ValueError(
                 "scenario: each sub-environment has its own here, which it would leave"
             )
@@ -386,7 +393,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
             env = self.env_type(scenario, self.observation, self.render_mode)
             env.reset(seed=0)
             env._states[:] = self._states[i]
-            env._is_running = not self._ended[i]
+            # What was cut off goes on, for all that a picture can tell.
+            env._is_running = not (self._ended[i] and self._terminated[i])
             env._on_reset()
             frames.append(env.render())
         return tuple(frames)

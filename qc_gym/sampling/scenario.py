@@ -23,8 +23,8 @@ from qc_gym.sampling.ranges import RANGES
 from qc_gym.sampling.tables import make_table
 
 Shape = Annotated[float, Field(ge=1e-6, le=100_000)]
-PriorRate = Annotated[Rate, Field(ge=1e-300)]
-"""So that what inspectors judge, and how the rates of two lots compare, are numbers of float64."""
+LEAST_RATE = 1e-300
+"""Of a two-point prior: what inspectors judge, and how two lots compare, are then numbers of float64."""
 MAX_TABULATED = 2_000
 """Most items for which beliefs are tabulated; beyond that they are computed at each step."""
 MAX_DRAWN = 4_096
@@ -44,14 +44,16 @@ class TwoPointPrior(Record):
     """
 
     kind: Literal["two_point"]
-    good: PriorRate
-    bad: PriorRate
+    good: Rate
+    bad: Rate
     prob_bad: Rate
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.good >= self.bad:
             raise ValueError(f"good = {self.good}: must be less than bad = {self.bad}")
+        if self.good < LEAST_RATE:
+            raise ValueError(f"good = {self.good}: should be at least {LEAST_RATE}")
         return self
 
 

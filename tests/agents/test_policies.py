@@ -214,8 +214,13 @@ def test_what_train_returns_needs_no_description(
     assert told["scenario"] == env.get_wrapper_attr("scenario").model_dump(mode="json")
     assert HYPERPARAMETERS["ppo"].items() <= told["hyperparameters"].items()
     elsewhere = PPO("MlpPolicy", gym.make(ID), device="cpu")
-    with pytest.raises(ValueError, match="description: is needed"):
-        save_policy(elsewhere, tmp_path / "other")
+    two = {"scenario": [SMALL_LOT, {**SMALL_LOT, "inspection_cost": 0.5}], "num_envs": 2}
+    tiny = {"total_timesteps": 64, "hyperparameters": HYPERPARAMETERS["ppo"]}
+    for undescribed in (elsewhere, train("ppo", ID, **two, **tiny)):
+        with pytest.raises(ValueError, match="description: is needed"):
+            save_policy(undescribed, tmp_path / "other")
+    with pytest.raises(ValueError, match=r"exploring_starts = 0\.5: 0 is needed"):
+        train("ppo", ID, exploring_starts=0.5, **two, **tiny)
     assert not (tmp_path / "other").exists()
 
 

@@ -421,6 +421,46 @@ def test_a_trial_beside_one_whose_process_is_ended_does_not_fail_with_it(
     assert len(alone) == 2  # the deadly one breaks the first
 
 
+def test_lost_trials_are_tried_alone_after_others_that_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a search that was broken off come first: they are no suspects, and change nothing."""
+    tuning, path = tuning_of(), tmp_path / "s.db"
+    study = open_study(tuning, path)
+    for _ in range(4):
+        trial = study.ask(tuning.space.distributions())
+        study.tell(trial, state=TrialState.FAIL)
+        study.enqueue_trial(trial.params)
+    begun: list[tuple[int, int]] = []
+    number = [2]
+
+    @contextlib.contextmanager
+    def one_process() -> Iterator[Workers]:
+        number[0] = 1
+        with thread() as workers:
+            yield workers
+        number[0] = 2
+
+    @contextlib.contextmanager
+    def two_processes() -> Iterator[Workers]:
+        with thread() as workers:
+            yield replace(workers, number=lambda: 2)
+
+    def carry_out(trial: int, runs: Any, *arguments: Any) -> list[float]:
+        begun.append((trial, number[0]))
+        if len(begun) <= 2:
+            raise BrokenProcessPool
+        return [0.25, 0.75]
+
+    monkeypatch.setattr(agents.tuning.trials, "ONE_PROCESS", one_process)
+    monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
+    search(tuning, path, tmp_path / "b.yaml", Told(), trials=8, engine=two_processes)
+    assert [alone for _, alone in begun[:2]] == [2, 2]
+    lost = {json.dumps(study.trials[trial].params) for trial, _ in begun[:2]}
+    again = [alone for trial, alone in begun[2:] if json.dumps(study.trials[trial].params) in lost]
+    assert again == [1, 1]
+
+
 def test_a_trial_that_another_search_took_over_is_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

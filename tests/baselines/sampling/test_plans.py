@@ -120,6 +120,7 @@ def test_rates_that_are_too_close_have_no_plan() -> None:
     for design in (
         lambda: precision_sample_size(0.1, 1e-160),
         lambda: power_sample_size(1e-200, 2e-200),
+        lambda: power_sample_size(2e-200, 1e-200),
         lambda: normal_approximation_plan(1e-200, 2e-200, 0.05, 0.1),
     ):
         with pytest.raises(NoPlanError, match=r"too close"):

@@ -468,6 +468,21 @@ def test_an_ended_episode_is_drawn_as_ended() -> None:
         assert env.render()[0].splitlines()[0] == alone.render().splitlines()[0]
 
 
+def test_an_episode_that_was_cut_off_is_drawn_as_it_stands() -> None:
+    env_id = "qc_gym/Assembly-v0"
+    env = gym.make_vec(
+        env_id, num_envs=2, render_mode="ansi", autoreset_mode="Disabled", max_episode_steps=1
+    )
+    alone = gym.wrappers.TimeLimit(gym.make(env_id, render_mode="ansi"), 1)
+    env.reset(seed=1)
+    alone.reset(seed=1)
+    action = 0
+    assert env.step(np.array([action, action]))[3].all()
+    assert alone.step(action)[3]
+    asked = "part_2: use it or inspect it?"
+    assert env.render()[0].splitlines()[-1] == alone.render().splitlines()[-1] == asked
+
+
 def test_a_branch_needs_an_episode_under_way_and_begins_one() -> None:
     env = gym.make_vec(ID, num_envs=3, autoreset_mode="Disabled")
     env.reset(seed=1)

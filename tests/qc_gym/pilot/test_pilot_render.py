@@ -37,13 +37,13 @@ def test_text_tells_the_run() -> None:
     means = (0.125, a / (a + b), 0.125)
     profits = [chain_profit(costs_of(scenario), Plan.of(plan), means) for plan in range(16)]
     best = int(np.argmax(profits))
-    told = f"best at the mean rates: {Plan.of(best).words(names)}, would earn {2000 * profits[best]:,.2f}"
+    told = f"best at the mean rates: {Plan.of(best).words(names)}, would earn {2000 * profits[best]:,.0f}"
     assert told in text
     assert f"money −{4 * 21:.2f}" in text
     _, reward, *_ = env.step(3 + 12)
     text = env.render()
     assert f"Plan: {Plan.of(12).words(names)}" in text
-    earned, money = (f"{one:,.2f}".replace("-", "−") for one in (reward, reward - 84))
+    earned, money = (f"{one:,.0f}".replace("-", "−") for one in (reward, reward - 84))
     assert f"at the true rates it earns {earned}" in text
     assert f"money {money}" in text
 

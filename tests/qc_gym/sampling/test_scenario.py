@@ -104,7 +104,11 @@ WRONG: list[tuple[Any, dict[str, Any], str]] = [
         for rate in (0.0, 1.0, -0.1, 1.5)
     ],
     *[(BETA, {"prior__limit": rate}, f"limit = {rate}: ") for rate in (0, 1, -1, 2)],
-    *[(BETA, {f"prior__{name}": 0.0}, f"{name} = 0.0: .*greater than 0") for name in "ab"],
+    *[
+        (BETA, {f"prior__{name}": 0.0}, f"{name} = 0.0: .*greater than or equal to 0.000001")
+        for name in "ab"
+    ],
+    (TWO_POINT, {"prior__good": 1e-301}, "good = 1e-301: should be at least 1e-300"),
     (TWO_POINT, {"prior__good": 0.2}, r"good = 0\.2: .*less than bad = 0\.2"),
     (TWO_POINT, {"prior__good": 0.3}, r"good = 0\.3: .*less than bad = 0\.2"),
     *[
