@@ -12,7 +12,7 @@ SEED ?= 0
 bench: $(VENV)/installed
 	$(BIN)/qc-gym bench $(CONFIG)
 
-# The published results, docs/results: an hour and a half on two cores. It goes on where it was broken off.
+# The published results, docs/results: two hours on two cores. It goes on where it was broken off.
 results: $(VENV)/installed
 	$(BIN)/qc-gym bench configs/full.yaml
 	$(BIN)/qc-gym report results/full --pages docs/results
