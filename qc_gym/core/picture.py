@@ -26,13 +26,13 @@ BLUE, VERMILION = "#0072B2", "#D55E00"
 BLUE_TINT, VERMILION_TINT = "#c9e0f0", "#f8d7c1"
 SERIES = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6BB1")
 """Colours of what is compared, in order; the optimum is black."""
-DASHES: dict[str, str | tuple[int, tuple[int, ...]]] = {
+DASHES: dict[str, str | tuple[int, tuple[float, ...]]] = {
     "solid": "-",
     "dash": "--",
     "dashdot": "-.",
     "dot": ":",
-    "longdash": (0, (9, 2)),
-    "longdashdot": (0, (9, 2, 1, 2)),
+    "longdash": (0, (6, 1.5)),
+    "longdashdot": (0, (6, 1.5, 1, 1.5)),
 }
 """Dashes of the runs of one algorithm, in order: their names in Plotly, and matplotlib's line styles."""
 
