@@ -72,11 +72,12 @@ class Algorithm:
         check_values(self.name, given, inspect.signature(self.type).parameters, HYPERPARAMETERS)
         network = inspect.signature(self.type.policy_aliases[self.policy]).parameters
         where = f"{self.name}: policy_kwargs"
-        policy_kwargs = dict(given.get("policy_kwargs") or {})
+        policy_kwargs = given.get("policy_kwargs") or {}
         if policy_kwargs:  # over the default's, one by one; None is the library's default
-            defaults = self.defaults.get("policy_kwargs", {})
-            policy_kwargs |= {
-                name: defaults[name] for name in defaults if name not in policy_kwargs
+            policy_kwargs = {
+                **policy_kwargs,
+                **self.defaults.get("policy_kwargs", {}),
+                **policy_kwargs,
             }
         check_values(where, policy_kwargs, network, NETWORK)
         if isinstance(policy_kwargs.get("net_arch"), Mapping) and "ortho_init" not in network:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 import warnings
@@ -15,6 +14,7 @@ import gymnasium as gym
 
 import qc_gym
 from baselines import Episode, Optimum
+from qc_gym.core.folders import ANOTHER_STANDS_THERE
 
 _ROOT = "MINARI_DATASETS_PATH"
 """The variable of the environment that names the folder of all data sets."""
@@ -100,7 +100,7 @@ def write_dataset(
         try:
             (Path(partial) / name).rename(path)  # not into one that has been written meanwhile
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in ANOTHER_STANDS_THERE:
                 raise
             raise FileExistsError(
                 error.errno, "there is a data set of this name", str(path)

@@ -17,7 +17,7 @@ import baselines
 import qc_gym
 from agents.algorithms import find_algorithm
 from agents.files import write_whole
-from agents.held_out import HeldOut
+from agents.held_out import HeldOut, name_of_set
 from agents.hyperparameters import MAX_FRAMES, MAX_SEED
 from agents.vec_env import check_exploring_starts
 from baselines.core.store import Store
@@ -61,6 +61,13 @@ class Problem(Record):
     algorithms: Annotated[dict[str, Training], Field(min_length=1)]
     held_out: HeldOut | None = None
 
+    @property
+    def titles(self) -> list[tuple[str, str, str]]:
+        """What it is called in reports: environment, scenario, observation; then each of its sets."""
+        name, sets = scenario_name(self.scenario), self.held_out.sets if self.held_out else ()
+        told = [name, *(name_of_set(name, one) for one in sets)]
+        return [(self.env_id, one, self.observation) for one in told]
+
 
 class Experiment(Record):
     """A whole benchmark, as its YAML file describes it.
@@ -91,15 +98,7 @@ class Experiment(Record):
             raise ValueError(f"seeds = {self.seeds}: each may be listed once")
         numbers: dict[tuple[str, str, str], int] = {}
         for i, problem in enumerate(self.problems):
-            name = scenario_name(problem.scenario)
-            # Each set of held-out scenarios is reported as a problem of its own.
-            sets = (
-                []
-                if problem.held_out is None
-                else [f"{name}-{one}" for one in problem.held_out.sets]
-            )
-            for told in [name, *sets]:
-                title = problem.env_id, told, problem.observation
+            for title in problem.titles:
                 if title in numbers:
                     raise ValueError(
                         f"problems.{i}: is called {', '.join(title)} as problems.{numbers[title]} "

@@ -112,6 +112,11 @@ def score_sets(
     }
 
 
+def name_of_set(scenario_name: str, name: str) -> str:
+    """Return what a set of held-out scenarios is called in reports, as a problem of its own."""
+    return f"{scenario_name}-{name}"
+
+
 def mean_score(scores: Scores) -> Score:
     """Return the score over scenarios: means of money and length, the median of the normalised score.
 

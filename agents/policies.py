@@ -308,9 +308,8 @@ def as_seen(env: gym.Env[Any, Any], trained_on: Any) -> gym.Env[Any, Any]:
 
 def _network(description: Mapping[str, Any]) -> BasePolicy:
     """Return the untrained network that a description tells of."""
-    if (
-        description["env_id"] not in ENVIRONMENTS
-    ):  # gym.make would import what it names, or another's
+    # gym.make would import a module that it names, or that of another package's environment.
+    if description["env_id"] not in ENVIRONMENTS:
         raise ValueError(f"unknown env_id {description['env_id']!r}")
     env = gym.make(
         description["env_id"],

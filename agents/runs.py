@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -152,45 +153,53 @@ def _use(
     running: dict[str, tuple[Run, Future[Files]]] = {}
     lost: list[Run] = []
     broken = False
-    with engine() as workers:
+    with engine() as workers, _keeping(running, end):
         # One queue for all: a worker's (name, timesteps, normalised), and a run's name at its end.
         messages = workers.queue()
-        try:
-            while True:
-                # Never more than there are workers: what runs can then be told from what waits.
-                while waiting and not broken and len(running) < workers.number():
-                    run = waiting[0]
-                    # Elsewhere there is none of the folders of this machine.
-                    checkpoint, store = (
-                        (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
-                    )
-                    try:
-                        future = workers.submit(train_run, run, checkpoint, messages, replay, store)
-                    except BrokenProcessPool:
-                        broken = True
-                        break
-                    waiting.popleft()
-                    running[run.name] = run, future
-                    future.add_done_callback(partial(tell_end, messages, run.name))
-                if not running:
-                    return lost
-                message = messages.get()
-                if not isinstance(message, str):
-                    report(*message)
-                    continue
-                with holding_interrupts():  # or what was trained would be lost
-                    run, future = running.pop(message)
-                    if isinstance(future.exception(), BrokenProcessPool):
-                        broken = True
-                        lost.append(run)
-                    else:
-                        end(run, future)
-        except BaseException:
-            with holding_interrupts():
-                for run, future in running.values():  # what was trained meanwhile is kept
-                    if future.done() and not future.cancelled() and future.exception() is None:
-                        end(run, future)
-            raise
+        while True:
+            # Never more than there are workers: what runs can then be told from what waits.
+            while waiting and not broken and len(running) < workers.number():
+                run = waiting[0]
+                # Elsewhere there is none of the folders of this machine.
+                checkpoint, store = (
+                    (checkpoint_of(run, folder), optima) if workers.is_here else (None, None)
+                )
+                try:
+                    future = workers.submit(train_run, run, checkpoint, messages, replay, store)
+                except BrokenProcessPool:
+                    broken = True
+                    break
+                waiting.popleft()
+                running[run.name] = run, future
+                future.add_done_callback(partial(tell_end, messages, run.name))
+            if not running:
+                return lost
+            message = messages.get()
+            if not isinstance(message, str):
+                report(*message)
+                continue
+            with holding_interrupts():  # or what was trained would be lost
+                run, future = running.pop(message)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    broken = True
+                    lost.append(run)
+                else:
+                    end(run, future)
+
+
+@contextmanager
+def _keeping(
+    running: Mapping[str, tuple[Run, Future[Files]]], end: Callable[[Run, Future[Files]], None]
+) -> Iterator[None]:
+    """Whatever breaks the block off: end the runs that were trained meanwhile."""
+    try:
+        yield
+    except BaseException:
+        with holding_interrupts():
+            for run, future in running.values():
+                if future.done() and not future.cancelled() and future.exception() is None:
+                    end(run, future)
+        raise
 
 
 Files = dict[str, bytes]

@@ -126,13 +126,13 @@ def train(
             "algorithm": algorithm,
             "hyperparameters": resolved,
             "env_id": plain_id(env_id),
-            "scenario": fields_of(env.scenarios),
+            "scenario": [fields_of(one) for one in env.scenario_of]
+            if env.has_own_scenarios
+            else fields_of(env.scenarios),
             "observation": observation,
             "frames": frames,
         }
-        if env.has_own_scenarios:  # a policy that is kept tells of one, or of a range
-            description["scenario"] = [fields_of(one) for one in env.scenario_of]
-        else:
+        if not env.has_own_scenarios:  # a policy that is kept tells of one, or of a range
             model.description = description  # type: ignore[attr-defined]  # for save_policy
         vec_env.seed(first_env_seed(seed))  # in place of the seed itself, which the model gave it
         weights = sum(parameter.numel() for parameter in model.policy.parameters())

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agents.files import png
-from agents.held_out import HeldOut, mean_score, score_sets
+from agents.held_out import HeldOut, mean_score, name_of_set, score_sets
 from agents.report.figures import learning_curves
 from agents.report.leaderboard import Problem, make_row, problem_title, run_row
 from agents.report.page import Section
@@ -58,7 +58,7 @@ def sections_of(
     )
     goal = (1.0 - TARGET) * by_chance.mean_regret
     for i, name in enumerate(held_out.sets):
-        own = env_id, f"{scenario}-{name}", observation
+        own = env_id, name_of_set(scenario, name), observation
         rows = [_run_row(own, result, name, with_curve=i == 0) for result in group]
         scores = references[name]
         rows += _reference_rows(own, scores)

@@ -46,9 +46,8 @@ def build_model(
     )  # rewards, chances, following; the tables made of them
     per_state = 3 * kernel.state_dtype.itemsize + kernel.num_actions * per_action
     most = min(whole_number("max_states", max_states, 1), MAX_BYTES // per_state)
-    room = (
-        most + kernel.num_actions * _OUTCOMES
-    )  # what a state leads to is noted before it is counted
+    # What a state leads to is noted before it is counted.
+    room = most + kernel.num_actions * _OUTCOMES
     capacity, explored, count = min(1024, room), 0, 1
     states = np.zeros(capacity, kernel.state_dtype)
     rewards, chances, following = _tables(capacity, kernel.num_actions)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 PARTIAL, BEFORE = ".partial-", ".before-"
 """How the names begin of folders that are being written, and of those that they replace meanwhile."""
-_ANOTHER_STANDS_THERE = (errno.ENOTEMPTY, errno.EEXIST)
+ANOTHER_STANDS_THERE = (errno.ENOTEMPTY, errno.EEXIST)
+"""What a folder's renaming fails with where another has that name."""
 
 
 @contextmanager
@@ -52,7 +53,7 @@ def _replace(path: Path, new: Path) -> None:
                     path.rename(old)
             new.rename(path)
         except BaseException as error:  # Ctrl-C too
-            if isinstance(error, OSError) and error.errno in _ANOTHER_STANDS_THERE:
+            if isinstance(error, OSError) and error.errno in ANOTHER_STANDS_THERE:
                 shutil.rmtree(old, ignore_errors=True)
                 if not (old.exists() or path.is_file()):
                     continue

@@ -20,6 +20,8 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 DPI = 100  # pixels per inch
+WHITE = np.full(4, 255, np.uint8)
+"""A background for :func:`paint`."""
 INK, FAINT, PALE = "#1a1a1a", "#666666", "#cccccc"
 # Okabe & Ito's colours, which every kind of colour vision tells apart, and tints of the first two.
 BLUE, VERMILION = "#0072B2", "#D55E00"

@@ -269,7 +269,8 @@ class QCVectorEnv(PlainSpec, VectorEnv[NDArray[np.float32], NDArray[np.int64], N
         )
         if not in_range:
             self._check_range(actions, np.asarray(given))
-        self._terminated = terminated.copy()
+        if self.render_mode is not None:
+            self._terminated = terminated.copy()
         infos: dict[str, Any] = {}
         if self.autoreset_mode is AutoresetMode.SAME_STEP and self._ended.any():
             infos = self._final(observations, masks)

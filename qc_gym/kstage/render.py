@@ -17,6 +17,7 @@ from qc_gym.core.picture import (
     INK,
     PALE,
     VERMILION,
+    WHITE,
     Picture,
     amount,
     counted,
@@ -27,7 +28,6 @@ from qc_gym.kstage.scenario import KStageScenario, PlantScenario
 from qc_gym.kstage.steady_state import SteadyState
 
 SIZE = (8.0, 4.8)  # inches
-WHITE = np.full(4, 255, np.uint8)
 BOX = (104.0, 46.0)  # pixels
 WIDEST = 12.0
 """Width in points of the largest flow."""

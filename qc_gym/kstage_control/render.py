@@ -15,6 +15,7 @@ from qc_gym.core.picture import (
     FAINT,
     INK,
     VERMILION,
+    WHITE,
     Picture,
     amount,
     counted,
@@ -25,7 +26,6 @@ from qc_gym.kstage.render import errors_in_words
 from qc_gym.kstage_control.scenario import KStageControlScenario
 
 SIZE = (8.0, 4.8)  # inches
-WHITE = np.full(4, 255, np.uint8)
 MOST_DAYS = 120
 """Most days that a picture shows: the last ones."""
 

@@ -15,6 +15,7 @@ from qc_gym.core.picture import (
     FAINT,
     INK,
     VERMILION,
+    WHITE,
     Picture,
     amount,
     counted,
@@ -26,7 +27,6 @@ from qc_gym.pilot.plans import Plan
 from qc_gym.pilot.scenario import BetaRate, PilotRunScenario
 
 SIZE = (8.0, 4.8)  # inches
-WHITE = np.full(4, 255, np.uint8)
 POINTS = 200
 LEAST_DENSITY = 1e-3
 """Share of the highest prior density below which a rate is not in the picture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from agents.experiment import Experiment, Run, read_experiment
 from agents.held_out import distance, mean_score
 from agents.report import write_report
 from agents.runs import carry_out
+from baselines import Scores
 from qc_gym.core.errors import ScenarioError
 from qc_gym.core.record import validated
 
@@ -194,18 +196,30 @@ def test_the_report_tells_of_each_set(finished: tuple[Run, Path], tmp_path: Path
     assert "train-extrapolation" in page
 
 
+def change_scores(
+    monkeypatch: pytest.MonkeyPatch,
+    reference: str,
+    change: Callable[[dict[str, Scores]], dict[str, Scores]],
+) -> None:
+    """Have a report find other scores of a reference policy, by set."""
+    original = agents.report.generalists.score_sets
+
+    def changed(env_id: str, held_out: Any, policy: Any, *more: Any) -> dict[str, Scores]:
+        found = original(env_id, held_out, policy, *more)
+        return change(found) if policy == reference else found
+
+    monkeypatch.setattr(agents.report.generalists, "score_sets", changed)
+
+
 def test_a_reference_that_fails_is_named_and_leaves_the_others(
     finished: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = finished
-    original = agents.report.generalists.score_sets
 
-    def fail(env_id: str, held_out: Any, policy: Any, *more: Any) -> Any:
-        if policy == "stages_3":
-            raise ZeroDivisionError("no such stage")
-        return original(env_id, held_out, policy, *more)
+    def fail(found: dict[str, Scores]) -> dict[str, Scores]:
+        raise ZeroDivisionError("no such stage")
 
-    monkeypatch.setattr(agents.report.generalists, "score_sets", fail)
+    change_scores(monkeypatch, "stages_3", fail)
     report = write_report([folder], tmp_path)
     (name,) = report.left_out
     assert name.endswith(": stages_3")
@@ -219,15 +233,12 @@ def test_a_reference_that_some_scenarios_do_not_have_has_no_mean_over_the_others
     finished: tuple[Run, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = finished
-    original = agents.report.generalists.score_sets
 
-    def lacking(env_id: str, held_out: Any, policy: Any, *more: Any) -> Any:
-        found = original(env_id, held_out, policy, *more)
-        if policy == "stages_3":
-            found["interpolation"] = replace(found["interpolation"], left_out={4: "no such stage"})
-        return found
+    def lacking(found: dict[str, Scores]) -> dict[str, Scores]:
+        one = replace(found["interpolation"], left_out={4: "no such stage"})
+        return {**found, "interpolation": one}
 
-    monkeypatch.setattr(agents.report.generalists, "score_sets", lacking)
+    change_scores(monkeypatch, "stages_3", lacking)
     report = write_report([folder], tmp_path)
     (name,) = report.left_out
     assert name.endswith(": stages_3, interpolation")

@@ -120,6 +120,13 @@ def thread() -> Iterator[Workers]:
                 one.put(False)
 
 
+@contextlib.contextmanager
+def two_at_once() -> Iterator[Workers]:
+    """Stand for two of them: two trials are begun before the first has ended."""
+    with thread() as workers:
+        yield replace(workers, number=lambda: 2)
+
+
 search = partial(agents.tuning.search, engine=thread)
 
 
@@ -394,11 +401,6 @@ def test_a_trial_beside_one_whose_process_is_ended_does_not_fail_with_it(
             alone.append("begins")
             yield workers
 
-    @contextlib.contextmanager
-    def two_processes() -> Iterator[Workers]:
-        with thread() as workers:
-            yield replace(workers, number=lambda: 2)
-
     def carry_out(number: int, runs: Any, *arguments: Any) -> list[float]:
         if number == 0:
             deadly.append(runs[0].hyperparameters)
@@ -410,7 +412,7 @@ def test_a_trial_beside_one_whose_process_is_ended_does_not_fail_with_it(
     monkeypatch.setattr(agents.tuning.trials, "ONE_PROCESS", one_process)
     monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
     path, told = tmp_path / "s.db", Told()
-    study = search(tuning_of(), path, tmp_path / "b.yaml", told, trials=3, engine=two_processes)
+    study = search(tuning_of(), path, tmp_path / "b.yaml", told, trials=3, engine=two_at_once)
     ends = {line[0]: line[1:] for line in told.lines if line[1] != "add"}
     assert ends["trial 0"] == ends["trial 1"] == ("drop", AGAIN)
     by_hyperparameters = {
@@ -441,11 +443,6 @@ def test_lost_trials_are_tried_alone_after_others_that_wait(
             yield workers
         number[0] = 2
 
-    @contextlib.contextmanager
-    def two_processes() -> Iterator[Workers]:
-        with thread() as workers:
-            yield replace(workers, number=lambda: 2)
-
     def carry_out(trial: int, runs: Any, *arguments: Any) -> list[float]:
         begun.append((trial, number[0]))
         if len(begun) <= 2:
@@ -454,7 +451,7 @@ def test_lost_trials_are_tried_alone_after_others_that_wait(
 
     monkeypatch.setattr(agents.tuning.trials, "ONE_PROCESS", one_process)
     monkeypatch.setattr(agents.tuning.trials, "carry_out_trial", carry_out)
-    search(tuning, path, tmp_path / "b.yaml", Told(), trials=8, engine=two_processes)
+    search(tuning, path, tmp_path / "b.yaml", Told(), trials=8, engine=two_at_once)
     assert [alone for _, alone in begun[:2]] == [2, 2]
     lost = {json.dumps(study.trials[trial].params) for trial, _ in begun[:2]}
     again = [alone for trial, alone in begun[2:] if json.dumps(study.trials[trial].params) in lost]
